@@ -1,0 +1,1 @@
+//! Fixed-order numeric kernels: the same bits on every machine.

@@ -1,0 +1,1 @@
+//! From model bytes to outputs: parse, validate, plan, cost, run.

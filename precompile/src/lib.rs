@@ -1,0 +1,1 @@
+//! The EVM surface of inference.
