@@ -1,1 +1,3 @@
 //! From model bytes to outputs: parse, validate, plan, cost, run.
+
+pub mod onnx;

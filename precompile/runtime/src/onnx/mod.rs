@@ -1,0 +1,5 @@
+//! Reading ONNX files: the message types and the bounded decoder.
+
+pub mod decode;
+mod layout;
+pub mod proto;
