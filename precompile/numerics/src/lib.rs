@@ -1,1 +1,25 @@
 //! Fixed-order numeric kernels: the same bits on every machine.
+//!
+//! The rules are numbered in `docs/spec/numerics.md` (`N-1` ...); code cites them. How data flows:
+//! a caller builds one [`Engine`] (an instruction set that this machine has, and a pool of a chosen
+//! number of threads) and hands it, with slices, shapes and strides, to a kernel. A kernel cuts its
+//! *outputs* into chunks, never its reductions, runs them on the pool, and each chunk runs the body
+//! compiled for the engine's instruction set. So neither threads nor instruction sets change bits.
+//!
+//! Kernels know no tensor type, check slice lengths with `assert!` (a wrong length is a mistake of
+//! the calling code, which validates foreign data first), and have no dependencies.
+
+// Bodies of `multiversion!` all take the fused multiply-add, also those that have no use for it.
+#![allow(clippy::extra_unused_type_parameters)]
+
+#[macro_use]
+mod multiversion;
+
+pub mod engine;
+pub mod fma;
+pub mod isa;
+pub mod nan;
+pub mod pool;
+
+pub use engine::Engine;
+pub use isa::Isa;

@@ -1,0 +1,378 @@
+//! A pool of parked threads that run the chunks of one kernel.
+//!
+//! Chunks cover disjoint outputs and are handed out in any order: who computes a chunk never shows
+//! in the result. Nested and concurrent calls are allowed; the ones that find the workers taken
+//! compute on the caller's thread.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::isa;
+
+/// Bounds the threads of one pool.
+pub const MAX_THREADS: usize = 256;
+
+/// Owns threads that wait for work; dropping it ends them.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Option<Arc<Shared>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Is one call of [`Pool::run`], seen by the workers.
+///
+/// The pointer's lifetime is erased; `Pool::run` returns only when no worker holds it any more.
+#[derive(Clone, Copy)]
+struct Job {
+    call: unsafe fn(*const (), usize),
+    context: *const (),
+    chunks: usize,
+}
+
+// SAFETY: the context points to a closure that is `Sync`, and is used only while it lives.
+unsafe impl Send for Job {}
+
+struct State {
+    job: Option<Job>,
+    /// Counts jobs, so that a worker never takes the same one twice.
+    epoch: u64,
+    /// Counts workers inside the current job.
+    active: usize,
+    panic: Option<Box<dyn Any + Send>>,
+    closing: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    done: Condvar,
+    next: AtomicUsize,
+    taken: AtomicBool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs chunks until none is left.
+    fn drain(&self, job: Job) {
+        loop {
+            let chunk = self.next.fetch_add(1, Ordering::Relaxed);
+            if chunk >= job.chunks {
+                return;
+            }
+            // SAFETY: `Pool::run` keeps the context alive until every worker has left `drain`.
+            unsafe { (job.call)(job.context, chunk) };
+        }
+    }
+
+    fn work(&self) {
+        let mut seen = 0;
+        let mut state = self.lock();
+        loop {
+            if state.closing {
+                return;
+            }
+            let Some(job) = state.job.filter(|_| state.epoch != seen) else {
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            seen = state.epoch;
+            state.active += 1;
+            drop(state);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                isa::assert_float_environment();
+                self.drain(job);
+            }));
+            state = self.lock();
+            state.active -= 1;
+            if let Err(panic) = result {
+                state.panic.get_or_insert(panic);
+            }
+            if state.active == 0 {
+                self.done.notify_all();
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// Starts `threads - 1` workers: the caller of [`Pool::run`] is the remaining thread.
+    ///
+    /// # Panics
+    /// Panics when `threads` is 0 or above [`MAX_THREADS`], or the system refuses a thread.
+    pub fn new(threads: usize) -> Self {
+        assert!(
+            (1..=MAX_THREADS).contains(&threads),
+            "1 to {MAX_THREADS} threads, not {threads}"
+        );
+        if threads == 1 {
+            return Self {
+                shared: None,
+                workers: Vec::new(),
+            };
+        }
+        let state = State {
+            job: None,
+            epoch: 0,
+            active: 0,
+            panic: None,
+            closing: false,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            next: AtomicUsize::new(0),
+            taken: AtomicBool::new(false),
+        });
+        let workers = (1..threads)
+            .map(|i| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new()
+                    .name(format!("numerics-{i}"))
+                    .spawn(move || shared.work())
+                    .expect("invariant: the system can start the configured number of threads")
+            })
+            .collect();
+        Self {
+            shared: Some(shared),
+            workers,
+        }
+    }
+
+    /// Returns the number of threads, the caller's included.
+    #[inline]
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `f` once for every chunk number below `chunks`, on any thread, and waits for all.
+    ///
+    /// # Panics
+    /// Passes on a panic of `f`, after every thread has stopped.
+    pub fn run<F: Fn(usize) + Sync>(&self, chunks: usize, f: F) {
+        let Some(shared) = self.shared.as_deref().filter(|_| chunks > 1) else {
+            return (0..chunks).for_each(f);
+        };
+        if shared.taken.swap(true, Ordering::Acquire) {
+            return (0..chunks).for_each(f);
+        }
+        unsafe fn call<F: Fn(usize) + Sync>(context: *const (), chunk: usize) {
+            // SAFETY: `context` is the address of the `f` below, alive until `run` returns.
+            let f = unsafe { &*context.cast::<F>() };
+            f(chunk);
+        }
+        let context = std::ptr::from_ref(&f).cast();
+        let job = Job {
+            call: call::<F>,
+            context,
+            chunks,
+        };
+        {
+            let mut state = shared.lock();
+            shared.next.store(0, Ordering::Relaxed);
+            state.job = Some(job);
+            state.epoch += 1;
+        }
+        if chunks > 2 {
+            shared.work.notify_all();
+        } else {
+            shared.work.notify_one();
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| shared.drain(job)));
+        let mut state = shared.lock();
+        // No worker enters from here on; those inside still use `f`.
+        state.job = None;
+        while state.active > 0 {
+            state = shared
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let panic = result.err().or(state.panic.take());
+        state.panic = None;
+        drop(state);
+        shared.taken.store(false, Ordering::Release);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Cuts `out` into pieces of `piece` elements (the last may be shorter) and calls
+    /// `f(piece number, piece)` for each, on any thread.
+    ///
+    /// # Panics
+    /// Panics when `piece` is 0; passes on a panic of `f`.
+    pub fn run_pieces<T: Send, F: Fn(usize, &mut [T]) + Sync>(
+        &self,
+        out: &mut [T],
+        piece: usize,
+        f: F,
+    ) {
+        assert!(piece > 0, "a piece holds at least one element");
+        let pieces = out.len().div_ceil(piece);
+        if self.threads() == 1 || pieces < 2 {
+            return out
+                .chunks_mut(piece)
+                .enumerate()
+                .for_each(|(i, piece)| f(i, piece));
+        }
+        let whole = SharedSlice::new(out);
+        self.run(pieces, |i| {
+            let start = i * piece;
+            let end = (start + piece).min(whole.len());
+            // SAFETY: pieces are disjoint and every number is handed out once.
+            f(i, unsafe { whole.part(start, end) });
+        });
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.lock().closing = true;
+            shared.work.notify_all();
+        }
+        for worker in self.workers.drain(..) {
+            // A worker's panic was passed on by `run`; there is nothing left to report.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Lends disjoint parts of one output slice to several threads.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedSlice<'a, T> {
+    start: *mut T,
+    len: usize,
+    owner: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: parts are disjoint by the contract of `part`, so each element has one user at a time.
+unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
+
+impl<'a, T> SharedSlice<'a, T> {
+    /// Borrows the slice for as long as its parts are used.
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Self {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            owner: PhantomData,
+        }
+    }
+
+    /// Returns the number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Lends one part.
+    ///
+    /// # Safety
+    /// No two parts that are alive at the same time may overlap.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn part(&self, start: usize, end: usize) -> &mut [T] {
+        assert!(
+            start <= end && end <= self.len,
+            "part {start}..{end} of {}",
+            self.len
+        );
+        // SAFETY: the range was checked; the caller promises that parts do not overlap.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), end - start) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_runs_exactly_once() {
+        for threads in [1, 2, 3, 8] {
+            let pool = Pool::new(threads);
+            for chunks in [0, 1, 2, 7, 1000] {
+                let counts: Vec<AtomicUsize> = (0..chunks).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(chunks, |i| {
+                    counts[i].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_are_disjoint_and_cover_the_output() {
+        let pool = Pool::new(3);
+        let mut out = vec![0usize; 1001];
+        pool.run_pieces(&mut out, 10, |i, piece| {
+            for (j, v) in piece.iter_mut().enumerate() {
+                *v += i * 10 + j;
+            }
+        });
+        assert!(out.iter().enumerate().all(|(i, v)| i == *v));
+    }
+
+    #[test]
+    fn nested_calls_finish() {
+        let pool = Pool::new(3);
+        let total = AtomicUsize::new(0);
+        pool.run(5, |_| {
+            pool.run(5, |_| {
+                total.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(total.load(Ordering::Relaxed), 25);
+    }
+
+    #[test]
+    fn several_callers_share_one_pool() {
+        let pool = Pool::new(2);
+        let total = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        pool.run(8, |_| {
+                            total.fetch_add(1, Ordering::Relaxed);
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(total.load(Ordering::Relaxed), 4 * 200 * 8);
+    }
+
+    #[test]
+    fn a_panic_is_passed_on_and_the_pool_lives() {
+        let pool = Pool::new(3);
+        for _ in 0..20 {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(16, |i| assert!(i != 7, "chunk seven"));
+            }));
+            assert!(result.is_err());
+        }
+        let total = AtomicUsize::new(0);
+        pool.run(16, |_| {
+            total.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(total.load(Ordering::Relaxed), 16);
+    }
+}
