@@ -15,11 +15,14 @@
 #[macro_use]
 mod multiversion;
 
+pub mod cast;
 pub mod engine;
 pub mod fma;
+pub mod half;
 pub mod isa;
 pub mod nan;
 pub mod pool;
+pub mod tiny;
 
 pub use engine::Engine;
 pub use isa::Isa;
