@@ -18,13 +18,15 @@ struct Summary {
 /// @param deprecated Whether the owner warns against new use.
 /// @param activationHeight First block that may run the model; zero while it is pending.
 /// @param size Bytes of the bundle's files; zero while it is pending.
-/// @param owner Account that may deprecate the model.
+/// @param publisher Account that registered the model, as its manifest says.
+/// @param owner Account that may deprecate the model; the publisher until it hands over.
 /// @param schemaHash Hash of feature schema and columns; zero while it is pending.
 struct Entry {
     ModelStatus status;
     bool deprecated;
     uint64 activationHeight;
     uint64 size;
+    address publisher;
     address owner;
     bytes32 schemaHash;
 }
@@ -206,6 +208,18 @@ interface IModelRegistry {
     /// @return pendingModel Model the name moves to; zero when no move waits.
     /// @return effectiveAt Timestamp of the move; zero when no move waits.
     function resolve(string calldata name) external view returns (Model model, Model pendingModel, uint64 effectiveAt);
+
+    /// @notice Answers who holds a namespace.
+    /// @param namespace Namespace to look up.
+    /// @return owner Holder; zero when nobody claimed it.
+    /// @return pendingOwner Account the ownership is offered to.
+    function namespaceOwner(string calldata namespace) external view returns (address owner, address pendingOwner);
+
+    /// @notice Answers a name's last version and the delay in force.
+    /// @param name Published name, without a version.
+    /// @return version Number of the last version, waiting or not.
+    /// @return delay Seconds between `publish` and the move.
+    function nameInfo(string calldata name) external view returns (uint32 version, uint32 delay);
 
     /// @notice Answers a model's entry.
     /// @param model Model to look up.
