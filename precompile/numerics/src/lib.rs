@@ -15,8 +15,11 @@
 #[macro_use]
 mod multiversion;
 
+pub mod broadcast;
 pub mod cast;
+pub mod elementwise;
 pub mod engine;
+pub mod float;
 pub mod fma;
 pub mod half;
 pub mod isa;
