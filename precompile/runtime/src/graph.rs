@@ -1,0 +1,474 @@
+//! The validated graph: named values become numbers, nodes become operators, constants are folded.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_numerics::Engine;
+
+use crate::dtype::DType;
+use crate::error::{LimitKind, LoadError, OpError, UnsupportedNode};
+use crate::exec;
+use crate::limits::Limits;
+use crate::onnx::proto::tensor_shape_proto::dimension;
+use crate::onnx::proto::type_proto;
+use crate::onnx::proto::{GraphProto, NodeProto, TypeProto, ValueInfoProto};
+use crate::onnx::tensor::{import_sparse, import_tensor};
+use crate::ops::{self, Fact, NodeCx, Op};
+use crate::tensor::{Tensor, Value};
+
+/// Numbers a value of one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueId(pub(crate) u32);
+
+impl ValueId {
+    /// Returns the number as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Describes one dimension of a declared input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// A fixed size.
+    Fixed(usize),
+    /// A named size: the same wherever the name appears.
+    Symbol(String),
+    /// Any size.
+    Any,
+}
+
+/// Describes what a model input or output holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortKind {
+    /// A tensor; `None` dims mean any rank.
+    Tensor {
+        /// The element type.
+        dtype: DType,
+        /// The declared dimensions.
+        dims: Option<Vec<Dim>>,
+    },
+    /// A sequence.
+    Sequence,
+    /// An optional value.
+    Optional,
+}
+
+/// Describes a model input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: PortKind,
+}
+
+/// Holds one operator with the values it reads and writes.
+pub struct Node {
+    /// The node's name, or its first output when it has none.
+    pub name: String,
+    /// The operator's name with its domain.
+    pub op_type: String,
+    /// Values read, captured ones last; `None` where an optional input is left out.
+    pub inputs: Vec<Option<ValueId>>,
+    /// Values written; `None` where an output is not wanted.
+    pub outputs: Vec<Option<ValueId>>,
+    /// The operator.
+    pub op: Box<dyn Op>,
+}
+
+/// Holds a graph whose nodes are in execution order.
+pub struct Graph {
+    /// Formal inputs, then (in subgraphs) captured ones.
+    pub inputs: Vec<ValueId>,
+    /// Declarations of the formal inputs.
+    pub ports: Vec<Port>,
+    /// Outputs with their names.
+    pub outputs: Vec<(String, ValueId)>,
+    /// What the model declares of its outputs, for reporting only.
+    pub declared: Vec<Option<PortKind>>,
+    /// Nodes in execution order; folded nodes are gone.
+    pub nodes: Vec<Node>,
+    /// Constants by value number.
+    pub constants: Vec<Option<Arc<Value>>>,
+}
+
+/// Holds what every graph of a model shares while it is built.
+pub struct Shared<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) engine: &'a Engine,
+    pub(crate) opsets: BTreeMap<String, i64>,
+    /// Nodes built so far, in all graphs.
+    pub(crate) nodes: Cell<u64>,
+    /// Work and bytes left for folding constants.
+    pub(crate) fold_work: Cell<u64>,
+    pub(crate) fold_bytes: Cell<u64>,
+}
+
+/// Resolves the names a subgraph reads of its enclosing graphs.
+pub trait Resolve {
+    /// Finds a value by name, capturing it from further outside when needed.
+    fn resolve(&mut self, name: &str) -> Option<(ValueId, Option<Arc<Value>>)>;
+}
+
+/// Holds the names of one graph while it is built.
+struct Scope<'p> {
+    names: BTreeMap<String, ValueId>,
+    constants: Vec<Option<Arc<Value>>>,
+    parent: Option<&'p mut dyn Resolve>,
+    /// Captured values: (number outside, number here).
+    captures: Vec<(ValueId, ValueId)>,
+    limits: &'p Limits,
+}
+
+impl Resolve for Scope<'_> {
+    fn resolve(&mut self, name: &str) -> Option<(ValueId, Option<Arc<Value>>)> {
+        if let Some(&id) = self.names.get(name) {
+            return Some((id, self.constants.get(id.index()).cloned().flatten()));
+        }
+        let (outer, constant) = self.parent.as_mut()?.resolve(name)?;
+        let inner = ValueId(self.constants.len() as u32);
+        self.constants.push(constant.clone());
+        self.names.insert(name.to_owned(), inner);
+        if constant.is_none() {
+            self.captures.push((outer, inner));
+        }
+        Some((inner, constant))
+    }
+}
+
+impl Scope<'_> {
+    fn define(&mut self, name: &str, constant: Option<Arc<Value>>) -> Result<ValueId, LoadError> {
+        check_limit("a value's name", LimitKind::NameBytes, self.limits.name_bytes, name.len())?;
+        let count = self.constants.len();
+        check_limit("the graph", LimitKind::Values, self.limits.values, count + 1)?;
+        let id = ValueId(count as u32);
+        if self.names.insert(name.to_owned(), id).is_some() {
+            return Err(LoadError::Duplicate { name: name.to_owned() });
+        }
+        self.constants.push(constant);
+        Ok(id)
+    }
+}
+
+/// Builds the main graph of a model.
+pub(crate) fn build_graph(proto: &GraphProto, shared: &Shared<'_>) -> Result<Graph, LoadError> {
+    let mut unsupported = Vec::new();
+    collect_unsupported(proto, shared, 0, &mut unsupported)?;
+    if !unsupported.is_empty() {
+        return Err(LoadError::Unsupported(unsupported));
+    }
+    let (mut graph, _) = build(proto, shared, None, 0)?;
+    release_constants(&mut graph);
+    Ok(graph)
+}
+
+/// Builds a subgraph; also returns the values it captured, as numbers of the enclosing graph.
+pub(crate) fn build_subgraph(
+    proto: &GraphProto,
+    shared: &Shared<'_>,
+    parent: &mut dyn Resolve,
+    depth: u64,
+) -> Result<(Graph, Vec<ValueId>), LoadError> {
+    build(proto, shared, Some(parent), depth)
+}
+
+fn build(
+    proto: &GraphProto,
+    shared: &Shared<'_>,
+    parent: Option<&mut dyn Resolve>,
+    depth: u64,
+) -> Result<(Graph, Vec<ValueId>), LoadError> {
+    check_limit("a subgraph", LimitKind::Depth, shared.limits.depth, depth as usize)?;
+    let mut scope = Scope {
+        names: BTreeMap::new(),
+        constants: Vec::new(),
+        parent,
+        captures: Vec::new(),
+        limits: shared.limits,
+    };
+    define_initializers(proto, shared, &mut scope)?;
+    let mut inputs = Vec::new();
+    let mut ports = Vec::new();
+    for info in &proto.input {
+        // Before IR version 4 every initializer is listed as an input as well; it stays a constant.
+        if scope.names.get(info.name()).is_some_and(|id| scope.constants[id.index()].is_some()) {
+            continue;
+        }
+        let port = import_port(info, shared.limits, depth > 0)?;
+        inputs.push(scope.define(info.name(), None)?);
+        ports.push(port);
+    }
+    let mut nodes = Vec::new();
+    let mut refused = Vec::new();
+    for node in &proto.node {
+        match build_node(node, shared, &mut scope, depth) {
+            Ok(Some(node)) => nodes.push(node),
+            Ok(None) => {}
+            Err(LoadError::Unsupported(list)) => {
+                refused.extend(list);
+                // The outputs are defined so that the scan for further unsupported nodes goes on.
+                for name in node.output.iter().filter(|name| !name.is_empty()) {
+                    scope.define(name, None)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(LoadError::Unsupported(refused));
+    }
+    let mut outputs = Vec::new();
+    for info in &proto.output {
+        let (id, _) = scope.resolve(info.name()).ok_or_else(|| LoadError::Undefined {
+            name: info.name().to_owned(),
+            reader: "a graph output".to_owned(),
+        })?;
+        outputs.push((info.name().to_owned(), id));
+    }
+    let declared = proto.output.iter().map(|o| declared_kind(o, shared.limits)).collect();
+    let outer = scope.captures.iter().map(|&(outer, _)| outer).collect();
+    inputs.extend(scope.captures.iter().map(|&(_, inner)| inner));
+    let graph = Graph { inputs, ports, outputs, declared, nodes, constants: scope.constants };
+    Ok((graph, outer))
+}
+
+fn define_initializers(
+    proto: &GraphProto,
+    shared: &Shared<'_>,
+    scope: &mut Scope<'_>,
+) -> Result<(), LoadError> {
+    for tensor in &proto.initializer {
+        let value = Value::Tensor(import_tensor(tensor, shared.limits)?);
+        scope.define(tensor.name(), Some(Arc::new(value)))?;
+    }
+    for sparse in &proto.sparse_initializer {
+        let name = sparse.values.as_ref().map(|v| v.name()).unwrap_or_default().to_owned();
+        let value = Value::Tensor(import_sparse(sparse, shared.limits)?);
+        scope.define(&name, Some(Arc::new(value)))?;
+    }
+    Ok(())
+}
+
+/// Builds one node, or folds it into constants and returns `None`.
+fn build_node(
+    proto: &NodeProto,
+    shared: &Shared<'_>,
+    scope: &mut Scope<'_>,
+    depth: u64,
+) -> Result<Option<Node>, LoadError> {
+    let limits = shared.limits;
+    let name = display_name(proto);
+    let op_type = display_op(proto);
+    check_limit(&name, LimitKind::Attributes, limits.attributes, proto.attribute.len())?;
+    let seen = shared.nodes.get() + 1;
+    check_limit("the model", LimitKind::Nodes, limits.nodes, seen as usize)?;
+    shared.nodes.set(seen);
+
+    let mut inputs = Vec::with_capacity(proto.input.len());
+    let mut constants = Vec::with_capacity(proto.input.len());
+    for input in &proto.input {
+        if input.is_empty() {
+            inputs.push(None);
+            constants.push(None);
+            continue;
+        }
+        let (id, constant) = scope.resolve(input).ok_or_else(|| LoadError::Undefined {
+            name: input.clone(),
+            reader: format!("{op_type} (node {name:?})"),
+        })?;
+        inputs.push(Some(id));
+        constants.push(constant);
+    }
+
+    let opset = opset_of(shared, proto.domain());
+    let entry = ops::find(proto.domain(), proto.op_type(), opset)
+        .ok_or_else(|| LoadError::Unsupported(vec![unknown_op(proto, opset)]))?;
+    let cx = NodeCx::new(proto, opset, &constants, shared, scope, depth);
+    let built = (entry.build)(&cx).and_then(|op| cx.finish().map(|captures| (op, captures)));
+    let (op, captures) = built.map_err(|source| match source {
+        OpError::Unsupported { what } => LoadError::Unsupported(vec![UnsupportedNode {
+            node: name.clone(),
+            op: op_type.clone(),
+            opset,
+            why: format!("{what} is not supported"),
+        }]),
+        OpError::NestedLoad(inner) => *inner,
+        source => LoadError::Node { node: name.clone(), op: op_type.clone(), source },
+    })?;
+    inputs.extend(captures.into_iter().map(Some));
+
+    let foldable = inputs.len() == constants.len()
+        && inputs.iter().zip(&constants).all(|(i, c)| i.is_none() || c.is_some());
+    let mut node = Node { name, op_type, inputs, outputs: Vec::new(), op };
+    let folded = if foldable { exec::fold(&node, &constants, proto.output.len(), shared)? } else { None };
+    let mut values = folded.map(|values| values.into_iter());
+    let was_folded = values.is_some();
+    for output in &proto.output {
+        let constant = values.as_mut().and_then(Iterator::next).map(Arc::new);
+        if output.is_empty() {
+            node.outputs.push(None);
+        } else {
+            node.outputs.push(Some(scope.define(output, constant)?));
+        }
+    }
+    Ok(if was_folded { None } else { Some(node) })
+}
+
+/// Finds every node of the model whose operator does not exist here, subgraphs included.
+fn collect_unsupported(
+    proto: &GraphProto,
+    shared: &Shared<'_>,
+    depth: u64,
+    found: &mut Vec<UnsupportedNode>,
+) -> Result<(), LoadError> {
+    check_limit("a subgraph", LimitKind::Depth, shared.limits.depth, depth as usize)?;
+    for node in &proto.node {
+        let opset = opset_of(shared, node.domain());
+        if ops::find(node.domain(), node.op_type(), opset).is_none() {
+            found.push(unknown_op(node, opset));
+        }
+        for attribute in &node.attribute {
+            for graph in attribute.g.as_deref().into_iter().chain(&attribute.graphs) {
+                collect_unsupported(graph, shared, depth + 1, found)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown_op(node: &NodeProto, opset: i64) -> UnsupportedNode {
+    UnsupportedNode {
+        node: display_name(node),
+        op: display_op(node),
+        opset,
+        why: "the operator is not supported in this opset".to_owned(),
+    }
+}
+
+fn opset_of(shared: &Shared<'_>, domain: &str) -> i64 {
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    shared.opsets.get(domain).copied().unwrap_or(0)
+}
+
+/// Gives back the memory of constants that every reader has packed.
+fn release_constants(graph: &mut Graph) {
+    let mut keep = vec![false; graph.constants.len()];
+    for (_, id) in &graph.outputs {
+        keep[id.index()] = true;
+    }
+    for node in &graph.nodes {
+        for (position, id) in node.inputs.iter().enumerate() {
+            if let Some(id) = id
+                && !node.op.releases(position)
+            {
+                keep[id.index()] = true;
+            }
+        }
+    }
+    for (constant, keep) in graph.constants.iter_mut().zip(keep) {
+        if keep {
+            continue;
+        }
+        if let Some(value) = constant
+            && let Value::Tensor(tensor) = value.as_ref()
+        {
+            *constant = Some(Arc::new(Value::Tensor(tensor.husk())));
+        }
+    }
+}
+
+fn import_port(info: &ValueInfoProto, limits: &Limits, inner: bool) -> Result<Port, LoadError> {
+    let name = info.name().to_owned();
+    let refuse = |why| LoadError::Input { name: name.clone(), why };
+    let kind = match info.r#type.as_ref() {
+        Some(proto) => import_kind(proto, limits).map_err(refuse)?,
+        // Subgraphs may leave the types of their inputs out; the enclosing node gives them.
+        None if inner => None,
+        None => return Err(refuse("has no type")),
+    };
+    match kind {
+        Some(kind) => Ok(Port { name, kind }),
+        None if inner => Ok(Port { name, kind: PortKind::Optional }),
+        None => Err(refuse("has no element type")),
+    }
+}
+
+fn declared_kind(info: &ValueInfoProto, limits: &Limits) -> Option<PortKind> {
+    import_kind(info.r#type.as_ref()?, limits).ok().flatten()
+}
+
+fn import_kind(proto: &TypeProto, limits: &Limits) -> Result<Option<PortKind>, &'static str> {
+    match proto.value.as_ref() {
+        Some(type_proto::Value::TensorType(tensor)) => {
+            if tensor.elem_type() == 0 {
+                return Ok(None);
+            }
+            let dtype =
+                DType::from_onnx(tensor.elem_type()).ok_or("has an unsupported element type")?;
+            let Some(shape) = &tensor.shape else {
+                return Ok(Some(PortKind::Tensor { dtype, dims: None }));
+            };
+            if shape.dim.len() as u64 > limits.rank {
+                return Err("has too many dimensions");
+            }
+            let dims = shape.dim.iter().map(|dim| import_dim(dim.value.as_ref(), limits));
+            Ok(Some(PortKind::Tensor { dtype, dims: Some(dims.collect::<Result<_, _>>()?) }))
+        }
+        Some(type_proto::Value::SequenceType(_)) => Ok(Some(PortKind::Sequence)),
+        Some(type_proto::Value::OptionalType(_)) => Ok(Some(PortKind::Optional)),
+        Some(type_proto::Value::MapType(_)) => Err("is a map; feed its values as a tensor"),
+        Some(_) => Err("is neither a tensor, a sequence nor an optional"),
+        None => Ok(None),
+    }
+}
+
+fn import_dim(value: Option<&dimension::Value>, limits: &Limits) -> Result<Dim, &'static str> {
+    match value {
+        Some(dimension::Value::DimValue(n)) => match u64::try_from(*n) {
+            Ok(n) if n <= limits.elements => Ok(Dim::Fixed(n as usize)),
+            // Old exporters write -1 for a free dimension.
+            Err(_) if *n == -1 => Ok(Dim::Any),
+            _ => Err("has a dimension outside the limits"),
+        },
+        Some(dimension::Value::DimParam(name)) if !name.is_empty() => {
+            Ok(Dim::Symbol(name.clone()))
+        }
+        _ => Ok(Dim::Any),
+    }
+}
+
+fn display_name(node: &NodeProto) -> String {
+    let name = if node.name().is_empty() {
+        node.output.first().map(String::as_str).unwrap_or_default()
+    } else {
+        node.name()
+    };
+    name.chars().take(120).collect()
+}
+
+fn display_op(node: &NodeProto) -> String {
+    let op = if node.domain().is_empty() || node.domain() == "ai.onnx" {
+        node.op_type().to_owned()
+    } else {
+        format!("{}.{}", node.domain(), node.op_type())
+    };
+    op.chars().take(120).collect()
+}
+
+fn check_limit(what: &str, kind: LimitKind, limit: u64, got: usize) -> Result<(), LoadError> {
+    if got as u64 > limit {
+        return Err(LoadError::Limit { what: what.to_owned(), kind, limit, got: got as u64 });
+    }
+    Ok(())
+}
+
+/// Describes a value that is there.
+pub(crate) fn fact_of(value: &Value) -> Fact {
+    match value {
+        Value::Tensor(tensor) => Fact::tensor(tensor.dtype(), tensor.shape()),
+        Value::Sequence(_) => Fact::Sequence,
+        Value::Optional(_) => Fact::Optional,
+    }
+}
