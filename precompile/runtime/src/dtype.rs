@@ -87,7 +87,9 @@ impl DType {
 
     /// Finds the type with an ONNX number; complex types and undefined give `None`.
     pub fn from_onnx(number: i32) -> Option<DType> {
-        Self::ALL.into_iter().find(|dtype| i32::from(dtype.onnx()) == number)
+        Self::ALL
+            .into_iter()
+            .find(|dtype| i32::from(dtype.onnx()) == number)
     }
 
     /// Returns the ONNX number.

@@ -190,7 +190,11 @@ pub struct UnsupportedNode {
 
 impl fmt::Display for UnsupportedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (node {:?}, opset {}): {}", self.op, self.node, self.opset, self.why)
+        write!(
+            f,
+            "{} (node {:?}, opset {}): {}",
+            self.op, self.node, self.opset, self.why
+        )
     }
 }
 
@@ -394,7 +398,9 @@ pub enum ExecError {
         got: u64,
     },
     /// The cost cannot be bounded before the run, because a shape depends on a computed value.
-    #[error("{op} (node {node:?}): the cost depends on values that are only known when the model runs")]
+    #[error(
+        "{op} (node {node:?}): the cost depends on values that are only known when the model runs"
+    )]
     Unbounded {
         /// The node's name.
         node: String,
@@ -404,5 +410,9 @@ pub enum ExecError {
 }
 
 fn list(nodes: &[UnsupportedNode]) -> String {
-    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    nodes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

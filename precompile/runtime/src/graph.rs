@@ -15,7 +15,7 @@ use crate::onnx::proto::type_proto;
 use crate::onnx::proto::{GraphProto, NodeProto, TypeProto, ValueInfoProto};
 use crate::onnx::tensor::{import_sparse, import_tensor};
 use crate::ops::{self, Fact, NodeCx, Op};
-use crate::tensor::{Tensor, Value};
+use crate::tensor::Value;
 
 /// Numbers a value of one graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,7 +95,7 @@ pub struct Graph {
 }
 
 /// Holds what every graph of a model shares while it is built.
-pub struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) engine: &'a Engine,
     pub(crate) opsets: BTreeMap<String, i64>,
@@ -107,7 +107,7 @@ pub struct Shared<'a> {
 }
 
 /// Resolves the names a subgraph reads of its enclosing graphs.
-pub trait Resolve {
+pub(crate) trait Resolve {
     /// Finds a value by name, capturing it from further outside when needed.
     fn resolve(&mut self, name: &str) -> Option<(ValueId, Option<Arc<Value>>)>;
 }
@@ -116,7 +116,7 @@ pub trait Resolve {
 struct Scope<'p> {
     names: BTreeMap<String, ValueId>,
     constants: Vec<Option<Arc<Value>>>,
-    parent: Option<&'p mut dyn Resolve>,
+    parent: Option<&'p mut (dyn Resolve + 'p)>,
     /// Captured values: (number outside, number here).
     captures: Vec<(ValueId, ValueId)>,
     limits: &'p Limits,
@@ -140,12 +140,24 @@ impl Resolve for Scope<'_> {
 
 impl Scope<'_> {
     fn define(&mut self, name: &str, constant: Option<Arc<Value>>) -> Result<ValueId, LoadError> {
-        check_limit("a value's name", LimitKind::NameBytes, self.limits.name_bytes, name.len())?;
+        check_limit(
+            "a value's name",
+            LimitKind::NameBytes,
+            self.limits.name_bytes,
+            name.len(),
+        )?;
         let count = self.constants.len();
-        check_limit("the graph", LimitKind::Values, self.limits.values, count + 1)?;
+        check_limit(
+            "the graph",
+            LimitKind::Values,
+            self.limits.values,
+            count + 1,
+        )?;
         let id = ValueId(count as u32);
         if self.names.insert(name.to_owned(), id).is_some() {
-            return Err(LoadError::Duplicate { name: name.to_owned() });
+            return Err(LoadError::Duplicate {
+                name: name.to_owned(),
+            });
         }
         self.constants.push(constant);
         Ok(id)
@@ -165,22 +177,27 @@ pub(crate) fn build_graph(proto: &GraphProto, shared: &Shared<'_>) -> Result<Gra
 }
 
 /// Builds a subgraph; also returns the values it captured, as numbers of the enclosing graph.
-pub(crate) fn build_subgraph(
+pub(crate) fn build_subgraph<'p>(
     proto: &GraphProto,
-    shared: &Shared<'_>,
-    parent: &mut dyn Resolve,
+    shared: &'p Shared<'_>,
+    parent: &'p mut (dyn Resolve + 'p),
     depth: u64,
 ) -> Result<(Graph, Vec<ValueId>), LoadError> {
     build(proto, shared, Some(parent), depth)
 }
 
-fn build(
+fn build<'p>(
     proto: &GraphProto,
-    shared: &Shared<'_>,
-    parent: Option<&mut dyn Resolve>,
+    shared: &'p Shared<'_>,
+    parent: Option<&'p mut (dyn Resolve + 'p)>,
     depth: u64,
 ) -> Result<(Graph, Vec<ValueId>), LoadError> {
-    check_limit("a subgraph", LimitKind::Depth, shared.limits.depth, depth as usize)?;
+    check_limit(
+        "a subgraph",
+        LimitKind::Depth,
+        shared.limits.depth,
+        depth as usize,
+    )?;
     let mut scope = Scope {
         names: BTreeMap::new(),
         constants: Vec::new(),
@@ -193,7 +210,11 @@ fn build(
     let mut ports = Vec::new();
     for info in &proto.input {
         // Before IR version 4 every initializer is listed as an input as well; it stays a constant.
-        if scope.names.get(info.name()).is_some_and(|id| scope.constants[id.index()].is_some()) {
+        if scope
+            .names
+            .get(info.name())
+            .is_some_and(|id| scope.constants[id.index()].is_some())
+        {
             continue;
         }
         let port = import_port(info, shared.limits, depth > 0)?;
@@ -221,16 +242,29 @@ fn build(
     }
     let mut outputs = Vec::new();
     for info in &proto.output {
-        let (id, _) = scope.resolve(info.name()).ok_or_else(|| LoadError::Undefined {
-            name: info.name().to_owned(),
-            reader: "a graph output".to_owned(),
-        })?;
+        let (id, _) = scope
+            .resolve(info.name())
+            .ok_or_else(|| LoadError::Undefined {
+                name: info.name().to_owned(),
+                reader: "a graph output".to_owned(),
+            })?;
         outputs.push((info.name().to_owned(), id));
     }
-    let declared = proto.output.iter().map(|o| declared_kind(o, shared.limits)).collect();
+    let declared = proto
+        .output
+        .iter()
+        .map(|o| declared_kind(o, shared.limits))
+        .collect();
     let outer = scope.captures.iter().map(|&(outer, _)| outer).collect();
     inputs.extend(scope.captures.iter().map(|&(_, inner)| inner));
-    let graph = Graph { inputs, ports, outputs, declared, nodes, constants: scope.constants };
+    let graph = Graph {
+        inputs,
+        ports,
+        outputs,
+        declared,
+        nodes,
+        constants: scope.constants,
+    };
     Ok((graph, outer))
 }
 
@@ -244,7 +278,12 @@ fn define_initializers(
         scope.define(tensor.name(), Some(Arc::new(value)))?;
     }
     for sparse in &proto.sparse_initializer {
-        let name = sparse.values.as_ref().map(|v| v.name()).unwrap_or_default().to_owned();
+        let name = sparse
+            .values
+            .as_ref()
+            .map(|v| v.name())
+            .unwrap_or_default()
+            .to_owned();
         let value = Value::Tensor(import_sparse(sparse, shared.limits)?);
         scope.define(&name, Some(Arc::new(value)))?;
     }
@@ -261,7 +300,12 @@ fn build_node(
     let limits = shared.limits;
     let name = display_name(proto);
     let op_type = display_op(proto);
-    check_limit(&name, LimitKind::Attributes, limits.attributes, proto.attribute.len())?;
+    check_limit(
+        &name,
+        LimitKind::Attributes,
+        limits.attributes,
+        proto.attribute.len(),
+    )?;
     let seen = shared.nodes.get() + 1;
     check_limit("the model", LimitKind::Nodes, limits.nodes, seen as usize)?;
     shared.nodes.set(seen);
@@ -295,14 +339,31 @@ fn build_node(
             why: format!("{what} is not supported"),
         }]),
         OpError::NestedLoad(inner) => *inner,
-        source => LoadError::Node { node: name.clone(), op: op_type.clone(), source },
+        source => LoadError::Node {
+            node: name.clone(),
+            op: op_type.clone(),
+            source,
+        },
     })?;
     inputs.extend(captures.into_iter().map(Some));
 
     let foldable = inputs.len() == constants.len()
-        && inputs.iter().zip(&constants).all(|(i, c)| i.is_none() || c.is_some());
-    let mut node = Node { name, op_type, inputs, outputs: Vec::new(), op };
-    let folded = if foldable { exec::fold(&node, &constants, proto.output.len(), shared)? } else { None };
+        && inputs
+            .iter()
+            .zip(&constants)
+            .all(|(i, c)| i.is_none() || c.is_some());
+    let mut node = Node {
+        name,
+        op_type,
+        inputs,
+        outputs: Vec::new(),
+        op,
+    };
+    let folded = if foldable {
+        exec::fold(&node, &constants, proto.output.len(), shared)?
+    } else {
+        None
+    };
     let mut values = folded.map(|values| values.into_iter());
     let was_folded = values.is_some();
     for output in &proto.output {
@@ -323,7 +384,12 @@ fn collect_unsupported(
     depth: u64,
     found: &mut Vec<UnsupportedNode>,
 ) -> Result<(), LoadError> {
-    check_limit("a subgraph", LimitKind::Depth, shared.limits.depth, depth as usize)?;
+    check_limit(
+        "a subgraph",
+        LimitKind::Depth,
+        shared.limits.depth,
+        depth as usize,
+    )?;
     for node in &proto.node {
         let opset = opset_of(shared, node.domain());
         if ops::find(node.domain(), node.op_type(), opset).is_none() {
@@ -381,7 +447,10 @@ fn release_constants(graph: &mut Graph) {
 
 fn import_port(info: &ValueInfoProto, limits: &Limits, inner: bool) -> Result<Port, LoadError> {
     let name = info.name().to_owned();
-    let refuse = |why| LoadError::Input { name: name.clone(), why };
+    let refuse = |why| LoadError::Input {
+        name: name.clone(),
+        why,
+    };
     let kind = match info.r#type.as_ref() {
         Some(proto) => import_kind(proto, limits).map_err(refuse)?,
         // Subgraphs may leave the types of their inputs out; the enclosing node gives them.
@@ -390,7 +459,10 @@ fn import_port(info: &ValueInfoProto, limits: &Limits, inner: bool) -> Result<Po
     };
     match kind {
         Some(kind) => Ok(Port { name, kind }),
-        None if inner => Ok(Port { name, kind: PortKind::Optional }),
+        None if inner => Ok(Port {
+            name,
+            kind: PortKind::Optional,
+        }),
         None => Err(refuse("has no element type")),
     }
 }
@@ -413,8 +485,14 @@ fn import_kind(proto: &TypeProto, limits: &Limits) -> Result<Option<PortKind>, &
             if shape.dim.len() as u64 > limits.rank {
                 return Err("has too many dimensions");
             }
-            let dims = shape.dim.iter().map(|dim| import_dim(dim.value.as_ref(), limits));
-            Ok(Some(PortKind::Tensor { dtype, dims: Some(dims.collect::<Result<_, _>>()?) }))
+            let dims = shape
+                .dim
+                .iter()
+                .map(|dim| import_dim(dim.value.as_ref(), limits));
+            Ok(Some(PortKind::Tensor {
+                dtype,
+                dims: Some(dims.collect::<Result<_, _>>()?),
+            }))
         }
         Some(type_proto::Value::SequenceType(_)) => Ok(Some(PortKind::Sequence)),
         Some(type_proto::Value::OptionalType(_)) => Ok(Some(PortKind::Optional)),
@@ -432,9 +510,7 @@ fn import_dim(value: Option<&dimension::Value>, limits: &Limits) -> Result<Dim, 
             Err(_) if *n == -1 => Ok(Dim::Any),
             _ => Err("has a dimension outside the limits"),
         },
-        Some(dimension::Value::DimParam(name)) if !name.is_empty() => {
-            Ok(Dim::Symbol(name.clone()))
-        }
+        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Ok(Dim::Symbol(name.clone())),
         _ => Ok(Dim::Any),
     }
 }
@@ -459,7 +535,12 @@ fn display_op(node: &NodeProto) -> String {
 
 fn check_limit(what: &str, kind: LimitKind, limit: u64, got: usize) -> Result<(), LoadError> {
     if got as u64 > limit {
-        return Err(LoadError::Limit { what: what.to_owned(), kind, limit, got: got as u64 });
+        return Err(LoadError::Limit {
+            what: what.to_owned(),
+            kind,
+            limit,
+            got: got as u64,
+        });
     }
     Ok(())
 }

@@ -184,7 +184,10 @@ impl Tensor {
         let shape = shape.into();
         match element_count(&shape) {
             Some(count) if count == data.len() => Ok(Tensor { shape, data }),
-            _ => Err(OpError::DataLength { got: data.len(), shape }),
+            _ => Err(OpError::DataLength {
+                got: data.len(),
+                shape,
+            }),
         }
     }
 
@@ -198,7 +201,10 @@ impl Tensor {
 
     /// Makes a tensor of rank 0.
     pub fn scalar<T: Element>(value: T) -> Tensor {
-        Tensor { shape: Vec::new(), data: T::wrap(vec![value]) }
+        Tensor {
+            shape: Vec::new(),
+            data: T::wrap(vec![value]),
+        }
     }
 
     /// Makes a tensor of zeros; the caller has checked the count against its limits.
@@ -209,13 +215,19 @@ impl Tensor {
             limit: usize::MAX as u64,
             got: u64::MAX,
         })?;
-        Ok(Tensor { shape, data: Data::zeros(dtype, count) })
+        Ok(Tensor {
+            shape,
+            data: Data::zeros(dtype, count),
+        })
     }
 
     /// Keeps type and shape but gives the elements' memory back: what stays of a constant whose
     /// every reader has packed it. Nothing reads its elements again.
     pub(crate) fn husk(&self) -> Tensor {
-        Tensor { shape: self.shape.clone(), data: Data::zeros(self.dtype(), 0) }
+        Tensor {
+            shape: self.shape.clone(),
+            data: Data::zeros(self.dtype(), 0),
+        }
     }
 
     /// Says whether the elements were given back.
@@ -245,18 +257,26 @@ impl Tensor {
 
     /// Borrows the tensor as a view.
     pub fn view(&self) -> View<'_> {
-        View { shape: &self.shape, data: &self.data }
+        View {
+            shape: &self.shape,
+            data: &self.data,
+        }
     }
 
     /// Borrows the tensor as an output to be written.
     pub fn out(&mut self) -> Out<'_> {
-        Out { shape: &self.shape, data: &mut self.data }
+        Out {
+            shape: &self.shape,
+            data: &mut self.data,
+        }
     }
 
     /// Borrows the elements, refusing another type.
     pub fn as_slice<T: Element>(&self) -> Result<&[T], OpError> {
-        T::slice(&self.data)
-            .ok_or(OpError::ElementType { expected: T::DTYPE, got: self.dtype() })
+        T::slice(&self.data).ok_or(OpError::ElementType {
+            expected: T::DTYPE,
+            got: self.dtype(),
+        })
     }
 
     /// Gives the same elements another shape with the same count.
@@ -292,7 +312,10 @@ impl<'a> View<'a> {
 
     /// Borrows the elements, refusing another type.
     pub fn as_slice<T: Element>(&self) -> Result<&'a [T], OpError> {
-        T::slice(self.data).ok_or(OpError::ElementType { expected: T::DTYPE, got: self.dtype() })
+        T::slice(self.data).ok_or(OpError::ElementType {
+            expected: T::DTYPE,
+            got: self.dtype(),
+        })
     }
 
     /// Reads the elements of an int32 or int64 tensor as i64, as shapes and axes are given.
@@ -300,13 +323,19 @@ impl<'a> View<'a> {
         match self.data {
             Data::I64(v) => Ok(v.clone()),
             Data::I32(v) => Ok(v.iter().map(|&x| i64::from(x)).collect()),
-            other => Err(OpError::Type { what: "an integer list", got: other.dtype() }),
+            other => Err(OpError::Type {
+                what: "an integer list",
+                got: other.dtype(),
+            }),
         }
     }
 
     /// Copies the view into an owned tensor.
     pub fn to_tensor(&self) -> Tensor {
-        Tensor { shape: self.shape.to_vec(), data: self.data.clone() }
+        Tensor {
+            shape: self.shape.to_vec(),
+            data: self.data.clone(),
+        }
     }
 }
 
@@ -323,7 +352,10 @@ impl Out<'_> {
     /// Borrows the elements for writing, refusing another type.
     pub fn as_mut<T: Element>(&mut self) -> Result<&mut [T], OpError> {
         let got = self.data.dtype();
-        T::slice_mut(self.data).ok_or(OpError::ElementType { expected: T::DTYPE, got })
+        T::slice_mut(self.data).ok_or(OpError::ElementType {
+            expected: T::DTYPE,
+            got,
+        })
     }
 }
 
@@ -351,9 +383,9 @@ impl Value {
     pub fn size_bytes(&self) -> usize {
         match self {
             Value::Tensor(tensor) => tensor.data.size_bytes(),
-            Value::Sequence(values) => {
-                values.iter().fold(0usize, |sum, v| sum.saturating_add(v.size_bytes()))
-            }
+            Value::Sequence(values) => values
+                .iter()
+                .fold(0usize, |sum, v| sum.saturating_add(v.size_bytes())),
             Value::Optional(inner) => inner.as_ref().map_or(0, |v| v.size_bytes()),
         }
     }

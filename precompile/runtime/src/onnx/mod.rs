@@ -3,3 +3,4 @@
 pub mod decode;
 mod layout;
 pub mod proto;
+pub mod tensor;

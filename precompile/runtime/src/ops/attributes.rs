@@ -1,6 +1,6 @@
 //! What a builder sees of its node: typed attributes, the opset, constant inputs, subgraphs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,7 +23,6 @@ pub struct NodeCx<'a> {
     depth: u64,
     used: RefCell<BTreeSet<&'static str>>,
     captures: RefCell<Vec<ValueId>>,
-    graphs: Cell<u32>,
 }
 
 impl<'a> NodeCx<'a> {
@@ -44,7 +43,6 @@ impl<'a> NodeCx<'a> {
             depth,
             used: RefCell::default(),
             captures: RefCell::default(),
-            graphs: Cell::new(0),
         }
     }
 
@@ -65,7 +63,10 @@ impl<'a> NodeCx<'a> {
 
     /// Says whether an input is given.
     pub fn has_input(&self, input: usize) -> bool {
-        self.node.input.get(input).is_some_and(|name| !name.is_empty())
+        self.node
+            .input
+            .get(input)
+            .is_some_and(|name| !name.is_empty())
     }
 
     /// Returns the number of outputs asked for, unnamed ones in the middle included.
@@ -75,7 +76,10 @@ impl<'a> NodeCx<'a> {
 
     /// Says whether an output is asked for.
     pub fn has_output(&self, output: usize) -> bool {
-        self.node.output.get(output).is_some_and(|name| !name.is_empty())
+        self.node
+            .output
+            .get(output)
+            .is_some_and(|name| !name.is_empty())
     }
 
     /// Borrows an input's tensor when it is a constant.
@@ -89,7 +93,11 @@ impl<'a> NodeCx<'a> {
     }
 
     /// Refuses the node when it has more inputs or outputs than the operator takes.
-    pub fn arity(&self, inputs: std::ops::RangeInclusive<usize>, outputs: usize) -> Result<(), OpError> {
+    pub fn arity(
+        &self,
+        inputs: std::ops::RangeInclusive<usize>,
+        outputs: usize,
+    ) -> Result<(), OpError> {
         if !inputs.contains(&self.inputs()) {
             return Err(OpError::Value {
                 what: "unexpected number of inputs",
@@ -131,7 +139,10 @@ impl<'a> NodeCx<'a> {
             None => Ok(default),
             Some(0) => Ok(false),
             Some(1) => Ok(true),
-            Some(_) => Err(OpError::Attribute { name, why: "must be 0 or 1" }),
+            Some(_) => Err(OpError::Attribute {
+                name,
+                why: "must be 0 or 1",
+            }),
         }
     }
 
@@ -172,9 +183,11 @@ impl<'a> NodeCx<'a> {
     pub fn strings(&self, name: &'static str) -> Result<Option<Vec<String>>, OpError> {
         match self.typed(name, AttributeType::Strings, |a| Some(a.strings.clone()))? {
             None => Ok(None),
-            Some(list) => {
-                list.iter().map(|bytes| utf8(name, bytes)).collect::<Result<_, _>>().map(Some)
-            }
+            Some(list) => list
+                .iter()
+                .map(|bytes| utf8(name, bytes))
+                .collect::<Result<_, _>>()
+                .map(Some),
         }
     }
 
@@ -190,7 +203,9 @@ impl<'a> NodeCx<'a> {
 
     /// Reads a sparse tensor attribute, made dense.
     pub fn sparse_tensor(&self, name: &'static str) -> Result<Option<Tensor>, OpError> {
-        match self.typed(name, AttributeType::SparseTensor, |a| a.sparse_tensor.as_deref())? {
+        match self.typed(name, AttributeType::SparseTensor, |a| {
+            a.sparse_tensor.as_deref()
+        })? {
             None => Ok(None),
             Some(proto) => crate::onnx::tensor::import_sparse(proto, self.shared.limits)
                 .map(Some)
@@ -212,7 +227,6 @@ impl<'a> NodeCx<'a> {
         let first = self.node.input.len() + captures.len();
         let subgraph = Subgraph::new(graph, first, captured.len());
         captures.extend(captured);
-        self.graphs.set(self.graphs.get() + 1);
         Ok(Some(subgraph))
     }
 
@@ -240,18 +254,29 @@ impl<'a> NodeCx<'a> {
         kind: AttributeType,
         read: impl FnOnce(&'a AttributeProto) -> Option<T>,
     ) -> Result<Option<T>, OpError> {
-        let Some(attribute) = self.find(name) else { return Ok(None) };
+        let Some(attribute) = self.find(name) else {
+            return Ok(None);
+        };
         if !attribute.ref_attr_name().is_empty() {
-            return Err(OpError::Attribute { name, why: "refers to a function's attribute" });
+            return Err(OpError::Attribute {
+                name,
+                why: "refers to a function's attribute",
+            });
         }
         // IR versions before 2 left the type out; every supported opset states it.
         if attribute.r#type() != kind {
-            return Err(OpError::Attribute { name, why: "has the wrong kind" });
+            return Err(OpError::Attribute {
+                name,
+                why: "has the wrong kind",
+            });
         }
         match read(attribute) {
             Some(value) => Ok(Some(value)),
             // proto3 leaves out a zero, proto2 writers may leave out the field as well.
-            None => Err(OpError::Attribute { name, why: "has no value" }),
+            None => Err(OpError::Attribute {
+                name,
+                why: "has no value",
+            }),
         }
     }
 }
@@ -259,5 +284,8 @@ impl<'a> NodeCx<'a> {
 fn utf8(name: &'static str, bytes: &[u8]) -> Result<String, OpError> {
     std::str::from_utf8(bytes)
         .map(str::to_owned)
-        .map_err(|_| OpError::Attribute { name, why: "is not valid UTF-8" })
+        .map_err(|_| OpError::Attribute {
+            name,
+            why: "is not valid UTF-8",
+        })
 }

@@ -31,7 +31,11 @@ pub struct InferCx<'a> {
 
 impl<'a> InferCx<'a> {
     pub(crate) fn new(ins: &'a [Option<Known<'a>>], outputs: usize, limits: &'a Limits) -> Self {
-        InferCx { ins, outputs, limits }
+        InferCx {
+            ins,
+            outputs,
+            limits,
+        }
     }
 
     /// Returns the number of inputs, absent ones and captured ones included.
@@ -67,25 +71,35 @@ impl<'a> InferCx<'a> {
         match self.fact(input)? {
             Fact::Tensor(fact) => Ok(fact),
             Fact::Unknown => Err(OpError::Unknown { input }),
-            Fact::Sequence => {
-                Err(OpError::Kind { input, expected: "tensor", got: "sequence" })
-            }
-            Fact::Optional => {
-                Err(OpError::Kind { input, expected: "tensor", got: "optional" })
-            }
+            Fact::Sequence => Err(OpError::Kind {
+                input,
+                expected: "tensor",
+                got: "sequence",
+            }),
+            Fact::Optional => Err(OpError::Kind {
+                input,
+                expected: "tensor",
+                got: "optional",
+            }),
         }
     }
 
     /// Describes a tensor input that may be absent.
     pub fn optional(&self, input: usize) -> Result<Option<&'a TensorFact>, OpError> {
-        if self.has(input) { self.tensor(input).map(Some) } else { Ok(None) }
+        if self.has(input) {
+            self.tensor(input).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Borrows the value of an input that decides a shape; fails with [`OpError::Unknown`] while
     /// it is not known, and the shape is then inferred again when the model runs.
     pub fn value(&self, input: usize) -> Result<View<'a>, OpError> {
         match self.ins.get(input) {
-            Some(Some(Known { value: Some(view), .. })) => Ok(*view),
+            Some(Some(Known {
+                value: Some(view), ..
+            })) => Ok(*view),
             Some(Some(_)) => Err(OpError::Unknown { input }),
             _ => Err(OpError::MissingInput { input }),
         }
@@ -122,7 +136,10 @@ impl<'a> CostCx<'a> {
     /// Describes a tensor input; [`OpError::Unknown`] when it has no bound.
     pub fn input(&self, input: usize) -> Result<&'a TensorFact, OpError> {
         match self.ins.get(input) {
-            Some(Some(Known { fact: Fact::Tensor(fact), .. })) => Ok(fact),
+            Some(Some(Known {
+                fact: Fact::Tensor(fact),
+                ..
+            })) => Ok(fact),
             Some(Some(_)) => Err(OpError::Unknown { input }),
             _ => Err(OpError::MissingInput { input }),
         }
@@ -167,12 +184,18 @@ impl<'a> CostCx<'a> {
 
     /// Counts the traffic and one simple operation for each element of output 0.
     pub fn elementwise(&self) -> Result<Cost, OpError> {
-        Ok(Cost { elements: self.output(0)?.count(), ..self.traffic() })
+        Ok(Cost {
+            elements: self.output(0)?.count(),
+            ..self.traffic()
+        })
     }
 
     /// Counts the traffic and one transcendental for each element of output 0.
     pub fn transcendental(&self) -> Result<Cost, OpError> {
-        Ok(Cost { transcendentals: self.output(0)?.count(), ..self.traffic() })
+        Ok(Cost {
+            transcendentals: self.output(0)?.count(),
+            ..self.traffic()
+        })
     }
 
     /// Bounds one pass through a subgraph.
@@ -237,7 +260,12 @@ impl<'a> RunCx<'a> {
         scratch: &'a mut Scratch,
         work_left: &'a mut u64,
     ) -> Self {
-        RunCx { engine, limits, scratch, work_left }
+        RunCx {
+            engine,
+            limits,
+            scratch,
+            work_left,
+        }
     }
 
     /// Returns the engine kernels run on.
@@ -281,7 +309,11 @@ impl<'a> RunCx<'a> {
             None => Err(OpError::Limit {
                 kind: LimitKind::Work,
                 limit: self.limits.work,
-                got: self.limits.work.saturating_sub(*self.work_left).saturating_add(work),
+                got: self
+                    .limits
+                    .work
+                    .saturating_sub(*self.work_left)
+                    .saturating_add(work),
             }),
         }
     }
@@ -320,7 +352,11 @@ pub struct Subgraph {
 
 impl Subgraph {
     pub(crate) fn new(graph: Graph, first: usize, count: usize) -> Self {
-        Subgraph { graph: Arc::new(graph), first, count }
+        Subgraph {
+            graph: Arc::new(graph),
+            first,
+            count,
+        }
     }
 
     /// Returns the number of formal inputs.
@@ -339,12 +375,17 @@ impl Subgraph {
     }
 
     fn facts<'k>(&self, formal: Vec<Fact>, ins: &[Option<Known<'k>>]) -> Vec<Known<'k>> {
-        let mut facts: Vec<Known<'k>> =
-            formal.into_iter().map(|fact| Known { fact, value: None }).collect();
+        let mut facts: Vec<Known<'k>> = formal
+            .into_iter()
+            .map(|fact| Known { fact, value: None })
+            .collect();
         for i in self.captures() {
             facts.push(match ins.get(i) {
                 Some(Some(known)) => known.clone(),
-                _ => Known { fact: Fact::Unknown, value: None },
+                _ => Known {
+                    fact: Fact::Unknown,
+                    value: None,
+                },
             });
         }
         facts

@@ -7,9 +7,10 @@
 
 mod attributes;
 mod context;
+mod shape;
 
 pub use attributes::NodeCx;
-pub use context::{CostCx, InferCx, Ins, RunCx, Subgraph};
+pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
 
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -43,19 +44,29 @@ pub struct TensorFact {
 impl Fact {
     /// Describes a tensor of exactly this shape.
     pub fn tensor(dtype: DType, shape: impl Into<Vec<usize>>) -> Fact {
-        Fact::Tensor(TensorFact { dtype, shape: shape.into(), exact: true })
+        Fact::Tensor(TensorFact {
+            dtype,
+            shape: shape.into(),
+            exact: true,
+        })
     }
 
     /// Describes a tensor of at most this shape.
     pub fn at_most(dtype: DType, shape: impl Into<Vec<usize>>) -> Fact {
-        Fact::Tensor(TensorFact { dtype, shape: shape.into(), exact: false })
+        Fact::Tensor(TensorFact {
+            dtype,
+            shape: shape.into(),
+            exact: false,
+        })
     }
 }
 
 impl TensorFact {
     /// Returns the number of elements, saturating.
     pub fn count(&self) -> u64 {
-        self.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64))
+        self.shape
+            .iter()
+            .fold(1u64, |n, &d| n.saturating_mul(d as u64))
     }
 
     /// Returns the bytes in memory, saturating.
@@ -76,7 +87,9 @@ pub trait Op: Send + Sync {
     /// Writes the outputs, which are allocated to the inferred shapes with arbitrary contents.
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let _ = (cx, ins, outs);
-        Err(OpError::Unsupported { what: "running a dynamic operator with fixed outputs".into() })
+        Err(OpError::Unsupported {
+            what: "running a dynamic operator with fixed outputs".into(),
+        })
     }
 
     /// Says whether the operator makes its own outputs (data-dependent shapes, sequences, strings
@@ -92,12 +105,20 @@ pub trait Op: Send + Sync {
         ins: &[Option<&Value>],
     ) -> Result<Vec<Value>, OpError> {
         let _ = (cx, ins);
-        Err(OpError::Unsupported { what: "running a fixed operator with its own outputs".into() })
+        Err(OpError::Unsupported {
+            what: "running a fixed operator with its own outputs".into(),
+        })
     }
 
     /// Says that output 0 is input 0's elements, unchanged, under the inferred shape: nothing runs.
     fn is_alias(&self) -> bool {
         false
+    }
+
+    /// Gives the outputs when the inputs' shapes alone decide them, as for `Shape` and `Size`.
+    fn known(&self, cx: &InferCx<'_>) -> Option<Vec<Value>> {
+        let _ = cx;
+        None
     }
 
     /// Says that a constant input is no longer read after the node is built (its weights were
@@ -127,7 +148,12 @@ impl Entry {
         since: i64,
         build: fn(&NodeCx<'_>) -> Result<Box<dyn Op>, OpError>,
     ) -> Entry {
-        Entry { domain: "", name, since, build }
+        Entry {
+            domain: "",
+            name,
+            since,
+            build,
+        }
     }
 
     /// Names an operator of ai.onnx.ml.
@@ -136,12 +162,20 @@ impl Entry {
         since: i64,
         build: fn(&NodeCx<'_>) -> Result<Box<dyn Op>, OpError>,
     ) -> Entry {
-        Entry { domain: "ai.onnx.ml", name, since, build }
+        Entry {
+            domain: "ai.onnx.ml",
+            name,
+            since,
+            build,
+        }
     }
 }
 
 /// Every family's table.
-const FAMILIES: &[&[Entry]] = &[];
+#[rustfmt::skip]
+const FAMILIES: &[&[Entry]] = &[
+    shape::TABLE,
+];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.
 pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Option<&'static Entry> {
@@ -158,14 +192,21 @@ pub(crate) fn axis_in(axis: i64, rank: usize) -> Result<usize, OpError> {
     if axis < -signed || axis >= signed {
         return Err(OpError::Axis { axis, rank });
     }
-    Ok(if axis < 0 { (axis + signed) as usize } else { axis as usize })
+    Ok(if axis < 0 {
+        (axis + signed) as usize
+    } else {
+        axis as usize
+    })
 }
 
 /// Joins two shapes by ONNX's (NumPy's) broadcasting rule.
 pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
     let rank = a.len().max(b.len());
     let at = |shape: &[usize], i: usize| {
-        (i + shape.len()).checked_sub(rank).and_then(|j| shape.get(j).copied()).unwrap_or(1)
+        (i + shape.len())
+            .checked_sub(rank)
+            .and_then(|j| shape.get(j).copied())
+            .unwrap_or(1)
     };
     (0..rank)
         .map(|i| match (at(a, i), at(b, i)) {

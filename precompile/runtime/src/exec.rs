@@ -1,0 +1,436 @@
+//! Execution: the steps of a fixed plan over reused buffers, or the nodes one by one.
+
+use std::sync::Arc;
+
+use assay_numerics::Engine;
+
+use crate::error::{ExecError, LimitKind, LoadError, OpError};
+use crate::graph::{Graph, Node, Shared, fact_of};
+use crate::limits::Limits;
+use crate::ops::{CostCx, Fact, InferCx, Ins, Known, Op, RunCx, Scratch};
+use crate::plan::{Arg, Fixed, Place, Step, check_fact};
+use crate::tensor::{Data, Out, Tensor, Value, View};
+
+/// Inputs and outputs up to which a step needs no heap.
+const INLINE_INPUTS: usize = 8;
+const INLINE_OUTPUTS: usize = 4;
+
+/// Holds the buffers of one run; kept for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) slots: Vec<Data>,
+    pub(crate) scratch: Scratch,
+}
+
+impl Buffers {
+    /// Makes the buffers of a plan; they grow at their first use.
+    pub(crate) fn new(fixed: &Fixed) -> Buffers {
+        let slots = fixed
+            .slots
+            .iter()
+            .map(|dtype| Data::zeros(*dtype, 0))
+            .collect();
+        Buffers {
+            slots,
+            scratch: Scratch::default(),
+        }
+    }
+}
+
+/// Runs a fixed plan; the outputs are then found with [`output`].
+pub(crate) fn run_fixed(
+    graph: &Graph,
+    fixed: &Fixed,
+    inputs: &[View<'_>],
+    buffers: &mut Buffers,
+    engine: &Engine,
+    limits: &Limits,
+) -> Result<(), ExecError> {
+    let mut work = limits.work;
+    for step in &fixed.steps {
+        let node = &graph.nodes[step.node as usize];
+        run_step(
+            graph, fixed, step, node, inputs, buffers, engine, limits, &mut work,
+        )
+        .map_err(|source| ExecError::Node {
+            node: node.name.clone(),
+            op: node.op_type.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Borrows one output of a finished run.
+pub(crate) fn output<'a>(
+    graph: &'a Graph,
+    fixed: &'a Fixed,
+    arg: &'a Arg,
+    inputs: &[View<'a>],
+    slots: &'a [Data],
+) -> View<'a> {
+    View {
+        shape: &arg.shape,
+        data: find(graph, fixed, arg, inputs, slots),
+    }
+}
+
+fn find<'a>(
+    graph: &'a Graph,
+    fixed: &'a Fixed,
+    arg: &Arg,
+    inputs: &[View<'a>],
+    slots: &'a [Data],
+) -> &'a Data {
+    let tensor = |value: &'a Arc<Value>| match value.as_ref() {
+        Value::Tensor(tensor) => tensor.data(),
+        _ => unreachable!("invariant: a fixed plan has tensors only"),
+    };
+    match arg.place {
+        Place::Input(i) => inputs[i as usize].data,
+        Place::Constant(i) => tensor(
+            graph.constants[i as usize]
+                .as_ref()
+                .expect("invariant: placed as a constant"),
+        ),
+        Place::Local(i) => tensor(&fixed.locals[i as usize]),
+        Place::Slot(i) => &slots[i as usize],
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run_step(
+    graph: &Graph,
+    fixed: &Fixed,
+    step: &Step,
+    node: &Node,
+    inputs: &[View<'_>],
+    buffers: &mut Buffers,
+    engine: &Engine,
+    limits: &Limits,
+    work: &mut u64,
+) -> Result<(), OpError> {
+    // The written buffers leave the arena while the step runs, so that the read ones can be
+    // borrowed; they go back whatever happens.
+    let mut taken: [Data; INLINE_OUTPUTS] = Default::default();
+    let mut more = Vec::new();
+    let outs = step.outs.len();
+    if outs > INLINE_OUTPUTS {
+        more.resize_with(outs, Data::default);
+    }
+    let written: &mut [Data] = if outs > INLINE_OUTPUTS {
+        &mut more
+    } else {
+        &mut taken[..outs]
+    };
+    for (data, target) in written.iter_mut().zip(&step.outs) {
+        *data = std::mem::take(&mut buffers.slots[target.slot as usize]);
+        if data.len() != target.len {
+            data.resize(target.len);
+        }
+    }
+    let result = {
+        let mut inline: [Option<View<'_>>; INLINE_INPUTS] = [None; INLINE_INPUTS];
+        let heap: Vec<Option<View<'_>>>;
+        let slots = &buffers.slots;
+        let view = |arg: &'_ Option<Arg>| -> Option<&Data> {
+            arg.as_ref()
+                .map(|arg| find(graph, fixed, arg, inputs, slots))
+        };
+        let ins: &[Option<View<'_>>] = if step.ins.len() <= INLINE_INPUTS {
+            for (at, arg) in inline.iter_mut().zip(&step.ins) {
+                *at = arg.as_ref().and_then(|a| {
+                    view(arg).map(|data| View {
+                        shape: &a.shape,
+                        data,
+                    })
+                });
+            }
+            &inline[..step.ins.len()]
+        } else {
+            heap = step
+                .ins
+                .iter()
+                .map(|arg| {
+                    arg.as_ref().and_then(|a| {
+                        view(arg).map(|data| View {
+                            shape: &a.shape,
+                            data,
+                        })
+                    })
+                })
+                .collect();
+            &heap
+        };
+        let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work);
+        write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
+    };
+    for (data, target) in written.iter_mut().zip(&step.outs) {
+        buffers.slots[target.slot as usize] = std::mem::take(data);
+    }
+    result
+}
+
+fn write_outputs(
+    op: &dyn Op,
+    cx: &mut RunCx<'_>,
+    ins: &[Option<View<'_>>],
+    written: &mut [Data],
+    step: &Step,
+) -> Result<(), OpError> {
+    let mut pairs = written.iter_mut().zip(&step.outs);
+    if step.outs.len() == 1
+        && let Some((data, target)) = pairs.next()
+    {
+        return op.run(
+            cx,
+            Ins(ins),
+            &mut [Out {
+                shape: &target.shape,
+                data,
+            }],
+        );
+    }
+    let mut outs: Vec<Out<'_>> = pairs
+        .map(|(data, target)| Out {
+            shape: &target.shape,
+            data,
+        })
+        .collect();
+    op.run(cx, Ins(ins), &mut outs)
+}
+
+/// Runs one operator with fixed outputs on tensors and makes the outputs.
+pub(crate) fn run_op(
+    op: &dyn Op,
+    ins: &[Option<View<'_>>],
+    facts: &[Fact],
+    engine: &Engine,
+    limits: &Limits,
+    work: &mut u64,
+) -> Result<Vec<Value>, OpError> {
+    let mut scratch = Scratch::default();
+    let mut cx = RunCx::new(engine, limits, &mut scratch, work);
+    run_fixed_op(op, &mut cx, ins, facts)
+}
+
+fn run_fixed_op(
+    op: &dyn Op,
+    cx: &mut RunCx<'_>,
+    ins: &[Option<View<'_>>],
+    facts: &[Fact],
+) -> Result<Vec<Value>, OpError> {
+    let mut tensors = facts
+        .iter()
+        .map(|fact| match fact {
+            Fact::Tensor(fact) => cx.allocate(fact),
+            _ => Err(OpError::Unknown { input: 0 }),
+        })
+        .collect::<Result<Vec<Tensor>, _>>()?;
+    if op.is_alias()
+        && let (Some(Some(view)), Some(tensor)) = (ins.first(), tensors.first_mut())
+    {
+        *tensor = view.to_tensor().reshaped(tensor.shape().to_vec())?;
+    } else {
+        let mut outs: Vec<Out<'_>> = tensors.iter_mut().map(Tensor::out).collect();
+        op.run(cx, Ins(ins), &mut outs)?;
+    }
+    Ok(tensors.into_iter().map(Value::Tensor).collect())
+}
+
+/// Runs a graph node by node on actual values: shapes are inferred as values appear.
+pub(crate) fn run_dynamic(
+    graph: &Graph,
+    inputs: &[&Value],
+    engine: &Engine,
+    limits: &Limits,
+    scratch: &mut Scratch,
+    work: &mut u64,
+) -> Result<Vec<Value>, ExecError> {
+    let mut computed: Vec<Option<Value>> = vec![None; graph.constants.len()];
+    let mut given: Vec<Option<&Value>> = vec![None; graph.constants.len()];
+    for (id, value) in graph.inputs.iter().zip(inputs) {
+        given[id.index()] = Some(value);
+    }
+    let last = last_readers(graph);
+    let mut live: u64 = 0;
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let values = {
+            let ins: Vec<Option<&Value>> = node
+                .inputs
+                .iter()
+                .map(|id| {
+                    let index = id.as_ref()?.index();
+                    computed[index]
+                        .as_ref()
+                        .or(given[index])
+                        .or(graph.constants[index].as_deref())
+                })
+                .collect();
+            run_node(node, &ins, engine, limits, scratch, work).map_err(|source| {
+                ExecError::Node {
+                    node: node.name.clone(),
+                    op: node.op_type.clone(),
+                    source,
+                }
+            })?
+        };
+        for (id, value) in node.outputs.iter().zip(values) {
+            if let Some(id) = id {
+                live = live.saturating_add(value.size_bytes() as u64);
+                computed[id.index()] = Some(value);
+            }
+        }
+        if live > limits.live_bytes {
+            return Err(ExecError::Limit {
+                kind: LimitKind::LiveBytes,
+                limit: limits.live_bytes,
+                got: live,
+            });
+        }
+        for id in node.inputs.iter().chain(&node.outputs).flatten() {
+            if last[id.index()] == Some(at)
+                && let Some(value) = computed[id.index()].take()
+            {
+                live = live.saturating_sub(value.size_bytes() as u64);
+            }
+        }
+    }
+    graph
+        .outputs
+        .iter()
+        .map(|(name, id)| {
+            let index = id.index();
+            computed[index]
+                .as_ref()
+                .or(given[index])
+                .or(graph.constants[index].as_deref())
+                .cloned()
+                .ok_or_else(|| ExecError::Node {
+                    node: name.clone(),
+                    op: "output".to_owned(),
+                    source: OpError::MissingInput { input: 0 },
+                })
+        })
+        .collect()
+}
+
+/// By value: the position of the node after which nothing reads it; `None` keeps it to the end.
+fn last_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let mut last = vec![None; graph.constants.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        for id in node.inputs.iter().chain(&node.outputs).flatten() {
+            last[id.index()] = Some(at);
+        }
+    }
+    for (_, id) in &graph.outputs {
+        last[id.index()] = None;
+    }
+    last
+}
+
+fn run_node(
+    node: &Node,
+    ins: &[Option<&Value>],
+    engine: &Engine,
+    limits: &Limits,
+    scratch: &mut Scratch,
+    work: &mut u64,
+) -> Result<Vec<Value>, OpError> {
+    let known: Vec<Option<Known<'_>>> = ins
+        .iter()
+        .map(|value| {
+            value.map(|value| Known {
+                fact: fact_of(value),
+                value: value.as_tensor().filter(|t| !t.is_husk()).map(Tensor::view),
+            })
+        })
+        .collect();
+    let wanted = node.outputs.len();
+    let cx = InferCx::new(&known, wanted, limits);
+    let mut facts = node.op.infer(&cx)?;
+    facts.truncate(wanted);
+    for fact in &facts {
+        if let Fact::Tensor(fact) = fact {
+            check_fact(fact, limits)?;
+        }
+    }
+    let mut run = RunCx::new(engine, limits, scratch, work);
+    match node.op.cost(&CostCx::new(&known, &facts, limits)) {
+        Ok(cost) => run.spend(cost.work())?,
+        // The operator meters itself while it runs (loops, data-dependent sizes).
+        Err(OpError::Unknown { .. }) if node.op.is_dynamic() => run.spend(64)?,
+        Err(error) => return Err(error),
+    }
+    if node.op.is_dynamic() {
+        return node.op.run_dynamic(&mut run, ins);
+    }
+    let views: Vec<Option<View<'_>>> = ins
+        .iter()
+        .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
+        .collect();
+    run_fixed_op(node.op.as_ref(), &mut run, &views, &facts)
+}
+
+/// Computes a node whose inputs are all constants, when that is cheap enough at load.
+pub(crate) fn fold(
+    node: &Node,
+    constants: &[Option<Arc<Value>>],
+    wanted: usize,
+    shared: &Shared<'_>,
+) -> Result<Option<Vec<Value>>, LoadError> {
+    let at_node = |source| LoadError::Node {
+        node: node.name.clone(),
+        op: node.op_type.clone(),
+        source,
+    };
+    let ins: Vec<Option<&Value>> = constants.iter().map(Option::as_deref).collect();
+    let known: Vec<Option<Known<'_>>> = ins
+        .iter()
+        .map(|value| {
+            value.map(|value| Known {
+                fact: fact_of(value),
+                value: value.as_tensor().map(Tensor::view),
+            })
+        })
+        .collect();
+    let mut facts = node
+        .op
+        .infer(&InferCx::new(&known, wanted, shared.limits))
+        .map_err(at_node)?;
+    facts.truncate(wanted);
+    let mut bytes: u64 = 0;
+    for fact in &facts {
+        let Fact::Tensor(fact) = fact else {
+            return Ok(None);
+        };
+        check_fact(fact, shared.limits).map_err(at_node)?;
+        bytes = bytes.saturating_add(fact.size_bytes());
+    }
+    let Ok(cost) = node.op.cost(&CostCx::new(&known, &facts, shared.limits)) else {
+        return Ok(None);
+    };
+    let work = cost.work().saturating_add(64);
+    if bytes > shared.fold_bytes.get() || work > shared.fold_work.get() {
+        return Ok(None);
+    }
+    shared.fold_bytes.set(shared.fold_bytes.get() - bytes);
+    shared.fold_work.set(shared.fold_work.get() - work);
+    let mut scratch = Scratch::default();
+    let mut left = shared.limits.work;
+    let mut run = RunCx::new(shared.engine, shared.limits, &mut scratch, &mut left);
+    if node.op.is_dynamic() {
+        return node
+            .op
+            .run_dynamic(&mut run, &ins)
+            .map(Some)
+            .map_err(at_node);
+    }
+    let views: Vec<Option<View<'_>>> = ins
+        .iter()
+        .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
+        .collect();
+    run_fixed_op(node.op.as_ref(), &mut run, &views, &facts)
+        .map(Some)
+        .map_err(at_node)
+}
