@@ -23,6 +23,7 @@ pub mod float;
 pub mod fma;
 pub mod half;
 pub mod isa;
+pub mod math;
 pub mod nan;
 pub mod pool;
 pub mod tiny;
