@@ -26,6 +26,7 @@ pub mod isa;
 pub mod math;
 pub mod nan;
 pub mod pool;
+pub mod reduce;
 pub mod tiny;
 
 pub use engine::Engine;

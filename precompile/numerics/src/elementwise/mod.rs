@@ -116,4 +116,6 @@ fn zip_body<F: Fma, O: Op2<T, U>, T: Copy, U: Copy>(
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

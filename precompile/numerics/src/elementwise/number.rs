@@ -6,8 +6,12 @@ use crate::float::Float;
 pub trait Number: Copy + Default + PartialOrd + Send + Sync + 'static {
     /// Tells whether zero divisors are an error, not an infinity.
     const INTEGER: bool;
+    /// One.
+    const UNIT: Self;
     /// Adds.
     fn plus(self, other: Self) -> Self;
+    /// Adds like [`Number::plus`], leaving NaNs as they come: for chains that end in one.
+    fn accumulate(self, other: Self) -> Self;
     /// Subtracts.
     fn minus(self, other: Self) -> Self;
     /// Multiplies.
@@ -55,6 +59,11 @@ macro_rules! float_number {
     ($($t:ty),*) => {$(
         impl Number for $t {
             const INTEGER: bool = false;
+            const UNIT: Self = 1.0;
+            #[inline(always)]
+            fn accumulate(self, other: Self) -> Self {
+                self + other
+            }
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 (self + other).canonical()
@@ -105,6 +114,11 @@ macro_rules! integer_number {
     ($($t:ty, $unsigned:ty, $signum:expr);*) => {$(
         impl Number for $t {
             const INTEGER: bool = true;
+            const UNIT: Self = 1;
+            #[inline(always)]
+            fn accumulate(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
