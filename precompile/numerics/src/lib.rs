@@ -25,8 +25,11 @@ pub mod half;
 pub mod isa;
 pub mod math;
 pub mod nan;
+pub mod norm;
 pub mod pool;
 pub mod reduce;
+pub mod scan;
+pub mod sort;
 pub mod tiny;
 
 pub use engine::Engine;

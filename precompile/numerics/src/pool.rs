@@ -241,6 +241,29 @@ impl Pool {
             f(i, unsafe { whole.part(start, end) });
         });
     }
+
+    /// Cuts two outputs into equally many pieces and calls `f(piece number, a, b)` for each pair, on
+    /// any thread.
+    ///
+    /// # Panics
+    /// Panics when a piece size is 0 or the outputs give different numbers of pieces; passes on a
+    /// panic of `f`.
+    pub fn run_piece_pairs<A: Send, B: Send, F: Fn(usize, &mut [A], &mut [B]) + Sync>(
+        &self,
+        (a, piece_a): (&mut [A], usize),
+        (b, piece_b): (&mut [B], usize),
+        f: F,
+    ) {
+        assert!(piece_b > 0, "a piece holds at least one element");
+        assert_eq!(a.len().div_ceil(piece_a), b.len().div_ceil(piece_b));
+        let whole = SharedSlice::new(b);
+        self.run_pieces(a, piece_a, |i, a| {
+            let start = i * piece_b;
+            let end = (start + piece_b).min(whole.len());
+            // SAFETY: pieces are disjoint and every number is handed out once.
+            f(i, a, unsafe { whole.part(start, end) });
+        });
+    }
 }
 
 impl Drop for Pool {
