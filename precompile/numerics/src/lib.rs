@@ -31,6 +31,7 @@ pub mod reduce;
 pub mod scan;
 pub mod sort;
 pub mod tiny;
+pub mod tree;
 
 pub use engine::Engine;
 pub use isa::Isa;
