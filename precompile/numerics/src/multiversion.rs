@@ -17,7 +17,6 @@
 /// compiled for the portable machine (right, but slow).
 ///
 /// [`Fma`]: crate::fma::Fma
-#[allow(unused_macros)] // Until the first kernel stands in the crate.
 macro_rules! multiversion {
     ($(
         $(#[$meta:meta])*

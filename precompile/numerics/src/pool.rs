@@ -307,6 +307,20 @@ impl<'a, T> SharedSlice<'a, T> {
         self.len
     }
 
+    /// Returns the address of one part, for kernels that write some of it.
+    ///
+    /// # Safety
+    /// Nothing that another thread reads or writes may be written through it.
+    #[inline]
+    pub(crate) unsafe fn part_ptr(&self, start: usize, end: usize) -> *mut T {
+        assert!(
+            start <= end && end <= self.len,
+            "part {start}..{end} of {}",
+            self.len
+        );
+        self.start.wrapping_add(start)
+    }
+
     /// Lends one part.
     ///
     /// # Safety

@@ -1,0 +1,458 @@
+//! Matrix products: every output is one chain of fused multiply-adds, k ascending, from +0.
+//!
+//! Lanes, tiles and threads run over outputs only. Where k is cut into blocks, the sums of a tile
+//! are stored and loaded again unchanged. So the bits of a row depend on nothing but the row.
+#![allow(unsafe_code)]
+
+mod integer;
+mod kernels;
+mod pack;
+mod tile;
+
+#[cfg(test)]
+mod tests;
+
+pub use integer::{Wrapping, matmul_wrapping};
+pub use kernels::Kernels;
+pub use pack::{Matrix, PackedB};
+
+use std::ops::Range;
+
+use self::kernels::{DIRECT_ROWS, Kernel};
+use self::pack::pack_strips;
+use self::tile::{MAX_PANELS, Tail, Tile};
+use crate::aligned::Aligned;
+use crate::engine::Engine;
+use crate::pool::SharedSlice;
+pub use crate::simd::Real;
+
+/// Is how many k are added to a tile before the next tile: one panel of them fits the first cache.
+const BLOCK_K: usize = 256;
+/// Is about how many rows of A are packed at a time: with `BLOCK_K` they fit the second cache.
+const BLOCK_ROWS: usize = 240;
+/// Is the number of columns from which packing A pays.
+const PACK_A_COLUMNS: usize = 320;
+/// Is the number of rows from which packing A pays.
+const PACK_A_ROWS: usize = 48;
+/// Is the number of rows from which packing a right-hand side that is used once pays.
+const PACK_B_ROWS: usize = 24;
+/// Is the number of multiply-adds from which threads pay.
+const THREAD_WORK: usize = 1 << 18;
+
+/// Is the right-hand side of a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Rhs<'a, T> {
+    /// Was packed once, at load.
+    Packed(&'a PackedB<T>),
+    /// Is known only now.
+    Plain(Matrix<'a, T>),
+}
+
+/// Says what happens to a finished sum, in this order, each step rounded on its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a, T> {
+    /// Multiplies the sum, unless it is 1.
+    pub alpha: T,
+    /// Is added by column.
+    pub column_bias: Option<&'a [T]>,
+    /// Is added by row.
+    pub row_bias: Option<&'a [T]>,
+    /// Turns what is below zero, and -0, into +0.
+    pub relu: bool,
+}
+
+impl<T: Real> Default for Epilogue<'_, T> {
+    fn default() -> Self {
+        Self {
+            alpha: T::ONE,
+            column_bias: None,
+            row_bias: None,
+            relu: false,
+        }
+    }
+}
+
+/// Computes `out = epilogue(a x b)`; rows of `out` start `out_stride` apart.
+///
+/// # Panics
+/// Panics when the shapes or the lengths of the slices do not fit.
+// Spec: N-2
+pub fn gemm<T: Real>(
+    engine: &Engine,
+    a: Matrix<'_, T>,
+    b: Rhs<'_, T>,
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+    out_stride: usize,
+) {
+    let [m, k] = a.shape();
+    let [b_k, n] = match b {
+        Rhs::Packed(b) => b.shape(),
+        Rhs::Plain(b) => b.shape(),
+    };
+    assert_eq!(k, b_k, "inner dimensions");
+    assert!(
+        epilogue.column_bias.is_none_or(|bias| bias.len() == n),
+        "one bias per column"
+    );
+    assert!(
+        epilogue.row_bias.is_none_or(|bias| bias.len() == m),
+        "one bias per row"
+    );
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(
+        n <= out_stride && (m - 1) * out_stride + n <= out.len(),
+        "room for the output"
+    );
+    let packed;
+    let side = match b {
+        Rhs::Packed(b) => Side::Packed(b),
+        Rhs::Plain(b) if b.column_stride != 1 || m >= PACK_B_ROWS => {
+            packed = PackedB::new(b);
+            Side::Packed(&packed)
+        }
+        Rhs::Plain(b) => {
+            let whole = n - n % (2 * T::kernels(engine).width);
+            let rest = Matrix {
+                data: &b.data[whole.min(b.data.len())..],
+                columns: n - whole,
+                ..b
+            };
+            packed = PackedB::new(rest);
+            Side::Plain {
+                b,
+                whole,
+                rest: &packed,
+            }
+        }
+    };
+    let product = Product {
+        kernel: T::kernels(engine),
+        a,
+        b: side,
+        epilogue,
+        out: SharedSlice::new(out),
+        out_stride,
+    };
+    if engine.pool().threads() == 1 || m * n * k < THREAD_WORK {
+        product.compute(0..m, 0..n);
+        return;
+    }
+    let [rows, columns] = cut(m, n, engine.pool().threads(), product.kernel.strip_rows);
+    let across = n.div_ceil(columns);
+    engine.pool().run(m.div_ceil(rows) * across, |chunk| {
+        let (row, column) = (chunk / across * rows, chunk % across * columns);
+        product.compute(row..(row + rows).min(m), column..(column + columns).min(n));
+    });
+}
+
+/// Computes one product per pair of offsets into `a` and `b`, the outputs one after another.
+///
+/// `a` and `b` give the strides of every product; `offsets` where each begins in their slices.
+///
+/// # Panics
+/// Panics when the shapes or the lengths of the slices do not fit.
+// Spec: N-2
+pub fn gemm_batch<T: Real>(
+    engine: &Engine,
+    a: Strided<'_, T>,
+    b: Strided<'_, T>,
+    [m, k, n]: [usize; 3],
+    offsets: &[[usize; 2]],
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    assert_eq!(out.len(), offsets.len() * m * n, "room for the outputs");
+    if m * n == 0 {
+        return;
+    }
+    let one = |i: usize, out: &mut [T]| {
+        let [a_start, b_start] = offsets[i];
+        let a = Matrix::strided(&a.data[a_start.min(a.data.len())..], [m, k], a.strides);
+        let b = Matrix::strided(&b.data[b_start.min(b.data.len())..], [k, n], b.strides);
+        gemm(engine, a, Rhs::Plain(b), epilogue, out, n);
+    };
+    if out.len() * k < THREAD_WORK || offsets.len() < engine.pool().threads() {
+        out.chunks_exact_mut(m * n)
+            .enumerate()
+            .for_each(|(i, out)| one(i, out));
+    } else {
+        engine.pool().run_pieces(out, m * n, one);
+    }
+}
+
+/// Is a slice with the row and column strides of the matrices in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Strided<'a, T> {
+    /// Holds all the matrices.
+    pub data: &'a [T],
+    /// Gives the distances between rows and between columns.
+    pub strides: [usize; 2],
+}
+
+/// Chooses rows and columns per chunk so that every thread gets a few.
+fn cut(m: usize, n: usize, threads: usize, strip: usize) -> [usize; 2] {
+    /// Keeps a chunk's columns whole panels on every instruction set.
+    const COLUMNS: usize = 128;
+    let target = threads * 3;
+    let down = m.div_ceil(strip * 4);
+    if down >= target {
+        return [m.div_ceil(target).next_multiple_of(strip), n];
+    }
+    let across = n.div_ceil(COLUMNS).min(target);
+    let columns = n.div_ceil(across).next_multiple_of(COLUMNS / 2);
+    if across >= target {
+        return [m, columns];
+    }
+    let rows = m.div_ceil(target.div_ceil(across)).next_multiple_of(strip);
+    [rows, columns]
+}
+
+/// Is where a tile's columns of B come from.
+#[derive(Clone, Copy)]
+enum Side<'a, T> {
+    Packed(&'a PackedB<T>),
+    /// Rows as they lie for the first `whole` columns, a packed copy of the rest.
+    Plain {
+        b: Matrix<'a, T>,
+        whole: usize,
+        rest: &'a PackedB<T>,
+    },
+}
+
+impl<T: Real> Side<'_, T> {
+    /// Returns where column `start` begins and the distance from one k to the next.
+    #[inline]
+    fn at(&self, start: usize) -> (*const T, usize) {
+        match self {
+            Self::Packed(b) => b.at(start),
+            Self::Plain { b, whole, .. } if start < *whole => {
+                (b.data.as_ptr().wrapping_add(start), b.row_stride)
+            }
+            Self::Plain { whole, rest, .. } => rest.at(start - whole),
+        }
+    }
+}
+
+/// Is one call of [`gemm`], shared by the threads.
+struct Product<'a, T: 'static> {
+    kernel: &'static Kernel<T>,
+    a: Matrix<'a, T>,
+    b: Side<'a, T>,
+    epilogue: &'a Epilogue<'a, T>,
+    out: SharedSlice<'a, T>,
+    out_stride: usize,
+}
+
+/// Is one block of k, and whether it is the first or the last.
+#[derive(Clone, Copy)]
+struct Depth {
+    start: usize,
+    len: usize,
+    first: bool,
+    last: bool,
+}
+
+/// Is where the rows of a tile of A lie.
+#[derive(Clone, Copy)]
+struct Rows<T> {
+    a: *const T,
+    row: usize,
+    step: usize,
+    first: usize,
+    count: usize,
+}
+
+impl<T: Real> Product<'_, T> {
+    /// Computes a rectangle of the output.
+    fn compute(&self, rows: Range<usize>, columns: Range<usize>) {
+        let pack = rows.len() >= PACK_A_ROWS && columns.len() >= PACK_A_COLUMNS;
+        let k = self.a.columns;
+        let block = if rows.len() <= DIRECT_ROWS {
+            k.max(1)
+        } else {
+            BLOCK_K
+        };
+        let strip = self.kernel.strip_rows;
+        let block_rows = if pack {
+            BLOCK_ROWS / strip * strip
+        } else {
+            rows.len()
+        };
+        let mut scratch = Aligned::zeroed(if pack { block_rows * BLOCK_K.min(k) } else { 0 });
+        for start in rows.clone().step_by(block_rows) {
+            let rows = start..(start + block_rows).min(rows.end);
+            let mut depth = 0;
+            loop {
+                let len = (k - depth).min(block);
+                let last = depth + len == k;
+                let part = Depth {
+                    start: depth,
+                    len,
+                    first: depth == 0,
+                    last,
+                };
+                if pack {
+                    pack_strips(
+                        &mut scratch,
+                        &self.a,
+                        rows.clone(),
+                        depth..depth + len,
+                        strip,
+                    );
+                    self.packed_rows(&scratch, rows.clone(), columns.clone(), part);
+                } else {
+                    self.plain_rows(rows.clone(), columns.clone(), part);
+                }
+                if last {
+                    break;
+                }
+                depth += len;
+            }
+        }
+    }
+
+    /// Adds one block of k to rows whose A lies in strips.
+    fn packed_rows(&self, strips: &[T], rows: Range<usize>, columns: Range<usize>, depth: Depth) {
+        let strip = self.kernel.strip_rows;
+        let width = self.kernel.width;
+        let whole = rows.start + rows.len() / strip * strip;
+        for column in columns.clone().step_by(2 * width) {
+            let count = (columns.end - column).min(2 * width);
+            let run = self.kernel.strip[usize::from(count > width)];
+            for row in (rows.start..whole).step_by(strip) {
+                let a = strips[(row - rows.start) * depth.len..].as_ptr();
+                let at = Rows {
+                    a,
+                    row: 1,
+                    step: strip,
+                    first: row,
+                    count: strip,
+                };
+                self.tile(run, at, column, count, 1, depth);
+            }
+        }
+        let left = rows.end - whole;
+        if left > 0 {
+            let a = strips[(whole - rows.start) * depth.len..].as_ptr();
+            let at = Rows {
+                a,
+                row: 1,
+                step: left,
+                first: whole,
+                count: left,
+            };
+            self.few_rows(at, columns, depth);
+        }
+    }
+
+    /// Adds one block of k to rows whose A is read where it lies.
+    fn plain_rows(&self, rows: Range<usize>, columns: Range<usize>, depth: Depth) {
+        let Matrix {
+            data,
+            row_stride,
+            column_stride,
+            ..
+        } = self.a;
+        let from = rows.start * row_stride + depth.start * column_stride;
+        let a = data.as_ptr().wrapping_add(from);
+        let (first, count) = (rows.start, rows.len());
+        let at = Rows {
+            a,
+            row: row_stride,
+            step: column_stride,
+            first,
+            count,
+        };
+        self.few_rows(at, columns, depth);
+    }
+
+    /// Adds one block of k to any rows, in tiles of at most six.
+    fn few_rows(&self, rows: Rows<T>, columns: Range<usize>, depth: Depth) {
+        let groups = rows.count.div_ceil(DIRECT_ROWS);
+        let most = rows.count.div_ceil(groups);
+        let panel = 2 * self.kernel.width;
+        let mut column = columns.start;
+        while column < columns.end {
+            let panels = (columns.end - column) / panel;
+            let panels = match panels.min(self.kernel.panels[most - 1]) {
+                4.. => 4,
+                2 | 3 => 2,
+                _ => 1,
+            };
+            let count = (columns.end - column).min(panels * panel);
+            let mut start = 0;
+            for group in 0..groups {
+                let size = (rows.count - start).div_ceil(groups - group);
+                let run = if count <= self.kernel.width {
+                    self.kernel.narrow[size - 1]
+                } else {
+                    self.kernel.direct[size - 1][panels / 2]
+                        .expect("invariant: `panels` allows no larger tile")
+                };
+                let a = rows.a.wrapping_add(start * rows.row);
+                let at = Rows {
+                    a,
+                    first: rows.first + start,
+                    count: size,
+                    ..rows
+                };
+                self.tile(run, at, column, count, panels, depth);
+                start += size;
+            }
+            column += count;
+        }
+    }
+
+    /// Runs one microkernel.
+    #[inline]
+    fn tile(
+        &self,
+        run: tile::TileFn<T>,
+        rows: Rows<T>,
+        column: usize,
+        columns: usize,
+        panels: usize,
+        depth: Depth,
+    ) {
+        let mut b = [std::ptr::null(); MAX_PANELS];
+        let mut b_step = 0;
+        for (i, b) in b.iter_mut().enumerate().take(panels) {
+            let (from, step) = self.b.at(column + i * 2 * self.kernel.width);
+            *b = from.wrapping_add(depth.start * step);
+            b_step = step;
+        }
+        let start = rows.first * self.out_stride + column;
+        let end = start + (rows.count - 1) * self.out_stride + columns;
+        let bias = |bias: Option<&[T]>, at: usize| {
+            bias.map_or(std::ptr::null(), |bias| bias[at..].as_ptr())
+        };
+        // SAFETY: chunks cover disjoint rectangles of the output, and a tile writes only inside its
+        // own (the slice spans the gaps between its rows, which are not touched).
+        let c = unsafe { self.out.part_ptr(start, end) };
+        let tile = Tile {
+            k: depth.len,
+            a: rows.a,
+            a_row: rows.row,
+            a_step: rows.step,
+            b,
+            b_step,
+            c,
+            c_row: self.out_stride,
+            columns,
+            first: depth.first,
+            last: depth.last,
+            epilogue: Tail {
+                alpha: self.epilogue.alpha,
+                column_bias: bias(self.epilogue.column_bias, column),
+                row_bias: bias(self.epilogue.row_bias, rows.first),
+                relu: self.epilogue.relu,
+            },
+        };
+        // SAFETY: `gemm` checked that A, B and the output hold what shapes and strides reach; the
+        // kernel belongs to the engine's instruction set, which this machine has.
+        unsafe { run(&tile) };
+    }
+}

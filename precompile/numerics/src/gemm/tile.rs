@@ -1,0 +1,189 @@
+//! Microkernels: one tile of the output, its sums in registers for a whole block of k.
+#![allow(unsafe_code)]
+
+use crate::simd::{Real, Simd};
+
+/// Bounds how many panels one tile spans.
+pub(crate) const MAX_PANELS: usize = 4;
+
+/// Describes one tile: `rows x (panels * vectors * W)` outputs and the part of k to add to them.
+///
+/// All pointers are valid for what the strides and `k` reach; nulls in the epilogue mean "none".
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<T> {
+    pub(crate) k: usize,
+    pub(crate) a: *const T,
+    pub(crate) a_row: usize,
+    pub(crate) a_step: usize,
+    pub(crate) b: [*const T; MAX_PANELS],
+    pub(crate) b_step: usize,
+    pub(crate) c: *mut T,
+    pub(crate) c_row: usize,
+    /// Counts the columns that exist; only a tile of one panel may have fewer than its width.
+    pub(crate) columns: usize,
+    /// Starts from +0 instead of the sums in `c`.
+    pub(crate) first: bool,
+    /// Applies the epilogue and makes NaNs canonical.
+    pub(crate) last: bool,
+    pub(crate) epilogue: Tail<T>,
+}
+
+/// Is the epilogue as the tile needs it: pointers at the tile's first row and column.
+#[derive(Clone, Copy)]
+pub(crate) struct Tail<T> {
+    pub(crate) alpha: T,
+    pub(crate) column_bias: *const T,
+    pub(crate) row_bias: *const T,
+    pub(crate) relu: bool,
+}
+
+/// Is a microkernel compiled for one instruction set and one tile size.
+pub(crate) type TileFn<T> = unsafe fn(&Tile<T>);
+
+/// Adds one block of k to a tile of `MR` rows and `P` panels of `NV` vectors.
+///
+/// `PACKED` means that A lies in strips of `MR` rows, k-major.
+///
+/// # Safety
+/// The instruction set of `S` is available and the tile's pointers are valid.
+// Spec: N-2
+#[inline(always)]
+pub(crate) unsafe fn tile<
+    S: Simd,
+    const MR: usize,
+    const P: usize,
+    const NV: usize,
+    const PACKED: bool,
+>(
+    t: &Tile<S::T>,
+) {
+    // SAFETY: the caller's promise covers every pointer below: rows < MR, columns < t.columns.
+    unsafe {
+        let (a_row, a_step) = if PACKED { (1, MR) } else { (t.a_row, t.a_step) };
+        let mut acc = [[[S::splat(S::T::ZERO); NV]; P]; MR];
+        if !t.first {
+            for (i, row) in acc.iter_mut().enumerate() {
+                load_row::<S, P, NV>(row, t.c.add(i * t.c_row), t.columns);
+            }
+        }
+        let mut a = t.a;
+        let mut b = t.b;
+        for _ in 0..t.k {
+            let mut columns = [[S::splat(S::T::ZERO); NV]; P];
+            for (p, panel) in columns.iter_mut().enumerate() {
+                for (v, vector) in panel.iter_mut().enumerate() {
+                    *vector = S::load(b[p].add(v * S::W));
+                }
+                b[p] = b[p].wrapping_add(t.b_step);
+            }
+            for (i, row) in acc.iter_mut().enumerate() {
+                let x = S::splat(*a.add(i * a_row));
+                for (panel, column) in row.iter_mut().zip(&columns) {
+                    for (sum, y) in panel.iter_mut().zip(column) {
+                        *sum = S::fma(x, *y, *sum);
+                    }
+                }
+            }
+            a = a.wrapping_add(a_step);
+        }
+        if t.last {
+            finish::<S, MR, P, NV>(&mut acc, t);
+        }
+        for (i, row) in acc.iter().enumerate() {
+            store_row::<S, P, NV>(row, t.c.add(i * t.c_row), t.columns);
+        }
+    }
+}
+
+/// Applies alpha, the biases and the activation, each rounded on its own.
+///
+/// # Safety
+/// As for [`tile`].
+// Spec: N-2, N-9
+#[inline(always)]
+unsafe fn finish<S: Simd, const MR: usize, const P: usize, const NV: usize>(
+    acc: &mut [[[S::V; NV]; P]; MR],
+    t: &Tile<S::T>,
+) {
+    let e = &t.epilogue;
+    // SAFETY: the biases hold a number for every row and column of the tile that exists.
+    unsafe {
+        if e.alpha != S::T::ONE {
+            let alpha = S::splat(e.alpha);
+            for sum in acc.as_flattened_mut().as_flattened_mut() {
+                *sum = S::mul(*sum, alpha);
+            }
+        }
+        if !e.column_bias.is_null() {
+            let mut bias = [[S::splat(S::T::ZERO); NV]; P];
+            load_row::<S, P, NV>(&mut bias, e.column_bias, t.columns);
+            for row in acc.iter_mut() {
+                for (sum, b) in row.as_flattened_mut().iter_mut().zip(bias.as_flattened()) {
+                    *sum = S::add(*sum, *b);
+                }
+            }
+        }
+        if !e.row_bias.is_null() {
+            for (i, row) in acc.iter_mut().enumerate() {
+                let bias = S::splat(*e.row_bias.add(i));
+                for sum in row.as_flattened_mut() {
+                    *sum = S::add(*sum, bias);
+                }
+            }
+        }
+        if e.relu {
+            for sum in acc.as_flattened_mut().as_flattened_mut() {
+                *sum = S::relu(*sum);
+            }
+        }
+        for sum in acc.as_flattened_mut().as_flattened_mut() {
+            *sum = S::canonical(*sum);
+        }
+    }
+}
+
+/// Loads the columns of one row that exist.
+///
+/// # Safety
+/// `from` holds `columns` numbers; the instruction set of `S` is available.
+#[inline(always)]
+unsafe fn load_row<S: Simd, const P: usize, const NV: usize>(
+    row: &mut [[S::V; NV]; P],
+    from: *const S::T,
+    columns: usize,
+) {
+    for (i, v) in row.as_flattened_mut().iter_mut().enumerate() {
+        let start = i * S::W;
+        // SAFETY: only columns below `columns` are read.
+        unsafe {
+            if P > 1 || columns >= start + S::W {
+                *v = S::load(from.add(start));
+            } else if columns > start {
+                *v = S::load_part(from.add(start), columns - start);
+            }
+        }
+    }
+}
+
+/// Stores the columns of one row that exist.
+///
+/// # Safety
+/// `to` has room for `columns` numbers; the instruction set of `S` is available.
+#[inline(always)]
+unsafe fn store_row<S: Simd, const P: usize, const NV: usize>(
+    row: &[[S::V; NV]; P],
+    to: *mut S::T,
+    columns: usize,
+) {
+    for (i, v) in row.as_flattened().iter().enumerate() {
+        let start = i * S::W;
+        // SAFETY: only columns below `columns` are written.
+        unsafe {
+            if P > 1 || columns >= start + S::W {
+                S::store(to.add(start), *v);
+            } else if columns > start {
+                S::store_part(to.add(start), columns - start, *v);
+            }
+        }
+    }
+}
