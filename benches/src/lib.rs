@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 pub fn duel(mut ours: impl FnMut(), mut rival: impl FnMut(), total: Duration) -> [Duration; 2] {
     const TURNS: u32 = 31;
     let turn = total / (2 * TURNS);
-    let calls = [calls_within(&mut ours, turn), calls_within(&mut rival, turn)];
+    let calls = [
+        calls_within(&mut ours, turn),
+        calls_within(&mut rival, turn),
+    ];
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..TURNS {
         times[0].push(time(&mut ours, calls[0]));

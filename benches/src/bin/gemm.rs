@@ -15,7 +15,10 @@ fn main() {
         .find(|isa| Some(isa.name()) == wanted.as_deref())
         .unwrap_or_else(Isa::detect);
     let engine = Engine::new(isa, 1);
-    println!("{:>16} {:>12} {:>12} {:>8} {:>8}", "m x k x n", "ours", "gemm", "ratio", "GFLOP/s");
+    println!(
+        "{:>16} {:>12} {:>12} {:>8} {:>8}",
+        "m x k x n", "ours", "gemm", "ratio", "GFLOP/s"
+    );
     let cubes = [16, 32, 64, 128, 256, 384, 512, 768, 1024, 2048].map(|n| [n, n, n]);
     let others = [
         [1, 30, 64],
@@ -39,7 +42,11 @@ fn main() {
 }
 
 fn measure(engine: &Engine, m: usize, k: usize, n: usize) {
-    let fill = |len: usize| (0..len).map(|i| (i % 71) as f32 / 71.0 - 0.4).collect::<Vec<_>>();
+    let fill = |len: usize| {
+        (0..len)
+            .map(|i| (i % 71) as f32 / 71.0 - 0.4)
+            .collect::<Vec<_>>()
+    };
     let (a, b) = (fill(m * k), fill(k * n));
     let (mut c, mut d) = (vec![0.0f32; m * n], vec![0.0f32; m * n]);
     let packed = PackedB::new(Matrix::row_major(&b, k, n));

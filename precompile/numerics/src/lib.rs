@@ -34,6 +34,7 @@ pub mod scan;
 pub mod sort;
 pub mod tiny;
 pub mod tree;
+pub mod quant;
 mod simd;
 
 pub use engine::Engine;

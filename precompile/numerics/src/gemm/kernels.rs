@@ -84,11 +84,11 @@ macro_rules! table {
         Kernel {
             width: <$simd as Simd>::W,
             strip_rows: $strip,
-            panels: [4, 2, 2, 1, 1, 1],
+            panels: [4, 2, 1, 1, 1, 1],
             direct: [
                 [one!($simd, 1, 1), one!($simd, 1, 2), one!($simd, 1, 4)],
                 [one!($simd, 2, 1), one!($simd, 2, 2), None],
-                [one!($simd, 3, 1), one!($simd, 3, 2), None],
+                [one!($simd, 3, 1), None, None],
                 [one!($simd, 4, 1), None, None],
                 [one!($simd, 5, 1), None, None],
                 [one!($simd, 6, 1), None, None],

@@ -1,0 +1,113 @@
+//! Compares byte products with the sum as it is defined.
+
+use super::*;
+use crate::isa::Isa;
+
+fn bytes(seed: u32, len: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // The extremes are frequent: they are what saturating instructions get wrong.
+            [0, 127, 128, 255, (state >> 8) as u8, (state >> 16) as u8][(state >> 24) as usize % 6]
+        })
+        .collect()
+}
+
+fn engines() -> Vec<Engine> {
+    let mut engines: Vec<_> = Isa::available()
+        .into_iter()
+        .map(|isa| Engine::new(isa, 1))
+        .collect();
+    engines.push(Engine::new(Isa::detect(), 1).without_vnni());
+    engines.extend([2, 3, 8].map(|threads| Engine::new(Isa::detect(), threads)));
+    engines
+}
+
+fn value(byte: u8, signed: bool) -> i32 {
+    if signed {
+        byte.cast_signed().into()
+    } else {
+        byte.into()
+    }
+}
+
+fn check(m: usize, k: usize, n: usize, engines: &[Engine]) {
+    let (a, b) = (bytes(3, m * k), bytes(5, k * n));
+    let signed = |bytes: &[u8]| bytes.iter().map(|b| b.cast_signed()).collect::<Vec<_>>();
+    let (a_signed, b_signed) = (signed(&a), signed(&b));
+    for case in 0..8 {
+        let (sa, sb, many) = (case & 1 != 0, case & 2 != 0, case & 4 != 0);
+        let a_zero: Vec<i32> = (0..if many { m } else { 1 })
+            .map(|i| 3 * i as i32 - 5)
+            .collect();
+        let b_zero: Vec<i32> = (0..if many { n } else { 1 })
+            .map(|i| 7 * i as i32 + 11)
+            .collect();
+        let mut want = Vec::new();
+        for i in 0..m {
+            for j in 0..n {
+                let za = a_zero[i % a_zero.len()];
+                let zb = b_zero[j % b_zero.len()];
+                want.push((0..k).fold(0i32, |sum, l| {
+                    let x = value(a[i * k + l], sa).wrapping_sub(za);
+                    let y = value(b[l * n + j], sb).wrapping_sub(zb);
+                    sum.wrapping_add(x.wrapping_mul(y))
+                }));
+            }
+        }
+        let a = if sa {
+            ByteMatrix::signed(&a_signed, [m, k], [k, 1])
+        } else {
+            ByteMatrix::unsigned(&a, [m, k], [k, 1])
+        };
+        let b = if sb {
+            ByteMatrix::signed(&b_signed, [k, n], [n, 1])
+        } else {
+            ByteMatrix::unsigned(&b, [k, n], [n, 1])
+        };
+        let packed = PackedBytes::new(b);
+        for engine in engines {
+            let mut out = vec![-1; m * n];
+            gemm_bytes(engine, a, &a_zero, &packed, &b_zero, &mut out);
+            assert!(
+                out == want,
+                "{m}x{k}x{n} case {case} {}",
+                engine.isa().name()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_signedness_and_zero_point_gives_the_exact_sum() {
+    let engines = engines();
+    for m in [1, 2, 3, 11, 12, 13, 25] {
+        for n in [1, 5, 16, 17, 32, 33, 70] {
+            for k in [0, 1, 3, 4, 7, 64] {
+                check(m, k, n, &engines);
+            }
+        }
+    }
+    check(130, 127, 129, &engines);
+}
+
+#[test]
+fn transposed_left_sides_are_read_by_their_strides() {
+    let a = bytes(9, 5 * 7);
+    let mut plain = Vec::new();
+    for i in 0..7 {
+        for l in 0..5 {
+            plain.push(a[l * 7 + i]);
+        }
+    }
+    let b = bytes(10, 5 * 6);
+    let packed = PackedBytes::new(ByteMatrix::unsigned(&b, [5, 6], [6, 1]));
+    let engine = Engine::single();
+    let (mut one, mut two) = ([0; 42], [0; 42]);
+    let view = ByteMatrix::unsigned(&a, [7, 5], [1, 7]);
+    gemm_bytes(&engine, view, &[2], &packed, &[3], &mut one);
+    let view = ByteMatrix::unsigned(&plain, [7, 5], [5, 1]);
+    gemm_bytes(&engine, view, &[2], &packed, &[3], &mut two);
+    assert_eq!(one, two);
+}
