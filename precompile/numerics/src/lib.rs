@@ -15,22 +15,24 @@
 #[macro_use]
 mod multiversion;
 
+mod aligned;
 pub mod broadcast;
 pub mod cast;
 pub mod elementwise;
-mod aligned;
 pub mod engine;
 pub mod float;
 pub mod fma;
-pub mod half;
 pub mod gemm;
+pub mod half;
 pub mod isa;
 pub mod math;
 pub mod nan;
 pub mod norm;
 pub mod pool;
+pub mod quant;
 pub mod reduce;
 pub mod scan;
+mod simd;
 pub mod sort;
 pub mod tiny;
 pub mod tree;
