@@ -36,8 +36,6 @@ mod simd;
 pub mod sort;
 pub mod tiny;
 pub mod tree;
-pub mod quant;
-mod simd;
 
 pub use engine::Engine;
 pub use isa::Isa;
