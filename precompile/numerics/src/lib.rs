@@ -20,6 +20,7 @@ pub mod broadcast;
 pub mod cast;
 pub mod elementwise;
 pub mod engine;
+pub mod fixed;
 pub mod float;
 pub mod fma;
 pub mod gemm;

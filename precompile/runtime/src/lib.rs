@@ -9,11 +9,14 @@
 //! allocated, and every result is a function of model and input alone.
 
 pub mod bundle;
+pub mod elements;
 pub mod identity;
 pub mod json;
 pub mod manifest;
 pub mod onnx;
 pub mod ops;
+pub mod predict;
+pub mod published;
 pub mod samples;
 
 mod cost;
