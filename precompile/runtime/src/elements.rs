@@ -35,7 +35,9 @@ pub enum ElementsError {
 pub fn encode(data: &Data, out: &mut Vec<u8>) {
     macro_rules! little_endian {
         ($values:expr) => {
-            $values.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes()))
+            $values
+                .iter()
+                .for_each(|v| out.extend_from_slice(&v.to_le_bytes()))
         };
     }
     match data {
@@ -48,8 +50,12 @@ pub fn encode(data: &Data, out: &mut Vec<u8>) {
         Data::U32(v) => little_endian!(v),
         Data::U64(v) => little_endian!(v),
         Data::I8(v) | Data::I4(v) | Data::I2(v) => little_endian!(v),
-        Data::F16(v) => v.iter().for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
-        Data::Bf16(v) => v.iter().for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
+        Data::F16(v) => v
+            .iter()
+            .for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
+        Data::Bf16(v) => v
+            .iter()
+            .for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
         Data::Bool(v) => out.extend(v.iter().map(|&b| u8::from(b))),
         Data::Str(v) => {
             for text in v {
@@ -77,7 +83,11 @@ pub fn decode(dtype: DType, count: usize, bytes: &[u8]) -> Result<Data, Elements
     if dtype == DType::Str {
         return decode_strings(count, bytes);
     }
-    let wrong_length = ElementsError::Length { dtype, count, got: bytes.len() };
+    let wrong_length = ElementsError::Length {
+        dtype,
+        count,
+        got: bytes.len(),
+    };
     if count.checked_mul(dtype.size_bytes()) != Some(bytes.len()) {
         return Err(wrong_length);
     }
@@ -93,7 +103,9 @@ pub fn decode(dtype: DType, count: usize, bytes: &[u8]) -> Result<Data, Elements
         None => Ok(bytes.to_vec()),
     };
     let signed = |limit: i8| {
-        let invalid = bytes.iter().position(|&b| !(-limit..limit).contains(&(b as i8)));
+        let invalid = bytes
+            .iter()
+            .position(|&b| !(-limit..limit).contains(&(b as i8)));
         match invalid {
             Some(index) => Err(ElementsError::Element { dtype, index }),
             None => Ok(bytes.iter().map(|&b| b as i8).collect()),
@@ -129,7 +141,11 @@ pub fn decode(dtype: DType, count: usize, bytes: &[u8]) -> Result<Data, Elements
 
 fn decode_strings(count: usize, bytes: &[u8]) -> Result<Data, ElementsError> {
     let dtype = DType::Str;
-    let wrong_length = ElementsError::Length { dtype, count, got: bytes.len() };
+    let wrong_length = ElementsError::Length {
+        dtype,
+        count,
+        got: bytes.len(),
+    };
     // Each string takes at least its length.
     if count.checked_mul(4).is_none_or(|least| least > bytes.len()) {
         return Err(wrong_length);
@@ -140,11 +156,16 @@ fn decode_strings(count: usize, bytes: &[u8]) -> Result<Data, ElementsError> {
         let (head, tail) = rest.split_first_chunk::<4>().ok_or(wrong_length)?;
         let length = u32::from_le_bytes(*head) as usize;
         let (text, tail) = tail.split_at_checked(length).ok_or(wrong_length)?;
-        let text = std::str::from_utf8(text).map_err(|_| ElementsError::Element { dtype, index })?;
+        let text =
+            std::str::from_utf8(text).map_err(|_| ElementsError::Element { dtype, index })?;
         texts.push(text.to_owned());
         rest = tail;
     }
-    if rest.is_empty() { Ok(Data::Str(texts)) } else { Err(wrong_length) }
+    if rest.is_empty() {
+        Ok(Data::Str(texts))
+    } else {
+        Err(wrong_length)
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +206,10 @@ mod tests {
             (DType::U2, 4),
             (DType::I2, 2),
         ] {
-            assert_eq!(refused(dtype, byte), Err(ElementsError::Element { dtype, index: 0 }));
+            assert_eq!(
+                refused(dtype, byte),
+                Err(ElementsError::Element { dtype, index: 0 })
+            );
         }
         assert!(decode(DType::Str, usize::MAX, &[0; 8]).is_err());
         assert!(decode(DType::F32, usize::MAX, &[0; 8]).is_err());

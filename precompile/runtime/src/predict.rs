@@ -59,7 +59,9 @@ pub enum PredictError {
     #[error(transparent)]
     Run(#[from] ExecError),
     /// The primary output is not what the schema describes.
-    #[error("the primary output has {got} values for {rows} rows, the schema needs {needed} for each")]
+    #[error(
+        "the primary output has {got} values for {rows} rows, the schema needs {needed} for each"
+    )]
     Output {
         /// Values of the output.
         got: usize,
@@ -107,7 +109,11 @@ impl Published {
         let outputs = self.model().run_tensors(engine, &tensors)?;
         match outputs.get(primary) {
             Some(Value::Tensor(tensor)) => self.answer(rows, tensor.view()),
-            _ => Err(PredictError::Output { got: 0, rows, needed: self.needed() }),
+            _ => Err(PredictError::Output {
+                got: 0,
+                rows,
+                needed: self.needed(),
+            }),
         }
     }
 
@@ -120,7 +126,11 @@ impl Published {
         if manifest.batch.is_none() && rows != 1 {
             return Err(PredictError::Rows { got: rows as u64 });
         }
-        Ok(manifest.inputs.iter().map(|port| shape_of(port, rows)).collect())
+        Ok(manifest
+            .inputs
+            .iter()
+            .map(|port| shape_of(port, rows))
+            .collect())
     }
 
     /// Converts rows of features to the model's inputs.
@@ -134,7 +144,10 @@ impl Published {
         let schema = &self.manifest().schema.features;
         let expected = (rows as u64).saturating_mul(schema.len() as u64);
         if features.len() as u64 != expected {
-            return Err(PredictError::Count { expected, got: features.len() as u64 });
+            return Err(PredictError::Count {
+                expected,
+                got: features.len() as u64,
+            });
         }
         let mut first = 0;
         let mut tensors = Vec::with_capacity(shapes.len());
@@ -143,9 +156,18 @@ impl Published {
                 .expect("invariant: the manifest's ports were compared with the graph's");
             let width = row_elements(port);
             let columns = schema.get(first..first + width).unwrap_or_default();
-            let mut cells = Cells { features, schema: columns, first, stride: schema.len(), rows };
+            let mut cells = Cells {
+                features,
+                schema: columns,
+                first,
+                stride: schema.len(),
+                rows,
+            };
             tensors.push(Tensor::new(shape, cells.convert(dtype)?).map_err(|_| {
-                PredictError::Count { expected, got: features.len() as u64 }
+                PredictError::Count {
+                    expected,
+                    got: features.len() as u64,
+                }
             })?);
             first += width;
         }
@@ -159,7 +181,11 @@ impl Published {
         let needed = self.needed();
         let width = if rows == 0 { 0 } else { output.len() / rows };
         if width < needed || width * rows != output.len() {
-            return Err(PredictError::Output { got: output.len(), rows, needed });
+            return Err(PredictError::Output {
+                got: output.len(),
+                rows,
+                needed,
+            });
         }
         let mut answer = Vec::with_capacity(rows * columns.len());
         for row in 0..rows {
@@ -174,7 +200,11 @@ impl Published {
     /// Returns the values of one row of the primary output that the columns reach.
     fn needed(&self) -> usize {
         let columns = &self.manifest().schema.columns;
-        columns.iter().map(|column| column.index as usize + 1).max().unwrap_or(0)
+        columns
+            .iter()
+            .map(|column| column.index as usize + 1)
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -204,21 +234,25 @@ impl Cells<'_> {
     fn convert(&mut self, dtype: DType) -> Result<Data, PredictError> {
         macro_rules! float {
             ($kind:ident, $nan:expr, $to:ident) => {
-                Data::$kind(self.map(|cell| match cell.value {
-                    MISSING if cell.feature.nullable => Ok($nan),
-                    MISSING => Err(cell.missing()),
-                    _ => cell
-                        .checked_fixed()?
-                        .$to(cell.feature.decimals)
-                        .ok_or_else(|| cell.out_of_range()),
+                Data::$kind(self.map(|cell| {
+                    match cell.value {
+                        MISSING if cell.feature.nullable => Ok($nan),
+                        MISSING => Err(cell.missing()),
+                        _ => cell
+                            .checked_fixed()?
+                            .$to(cell.feature.decimals)
+                            .ok_or_else(|| cell.out_of_range()),
+                    }
                 })?)
             };
         }
         macro_rules! whole {
             ($kind:ident, $t:ty) => {
-                Data::$kind(self.map(|cell| {
-                    <$t>::try_from(cell.whole()?).map_err(|_| cell.out_of_range())
-                })?)
+                Data::$kind(
+                    self.map(|cell| {
+                        <$t>::try_from(cell.whole()?).map_err(|_| cell.out_of_range())
+                    })?,
+                )
             };
         }
         use assay_numerics::half::{Bf16, F16};
@@ -256,7 +290,11 @@ impl Cells<'_> {
                 let index = row * self.stride + self.first + column;
                 // The caller compared the number of features with the rows.
                 let value = self.features.get(index).copied().unwrap_or(MISSING);
-                values.push(each(Cell { value, feature, index })?);
+                values.push(each(Cell {
+                    value,
+                    feature,
+                    index,
+                })?);
             }
         }
         Ok(values)
@@ -295,7 +333,9 @@ impl Cell<'_> {
         if !fixed.is_whole(self.feature.decimals) {
             return Err(PredictError::NotInteger { index: self.index });
         }
-        fixed.to_integer(self.feature.decimals).ok_or_else(|| self.out_of_range())
+        fixed
+            .to_integer(self.feature.decimals)
+            .ok_or_else(|| self.out_of_range())
     }
 
     /// Finds the position of the category whose code was passed.
@@ -336,8 +376,7 @@ fn fixed_point(
         }
         Fixed::from_f64(value, column.decimals).ok_or_else(out_of_range)
     };
-    let whole =
-        |value: i128| Fixed::from_integer(value, column.decimals).ok_or_else(out_of_range);
+    let whole = |value: i128| Fixed::from_integer(value, column.decimals).ok_or_else(out_of_range);
     macro_rules! value {
         ($v:expr) => {
             $v.get(at).copied().ok_or_else(out_of_range)?
@@ -368,11 +407,18 @@ fn fixed_point(
 }
 
 fn to_fixed(value: I256) -> Fixed {
-    Fixed { negative: value.is_negative(), magnitude: value.unsigned_abs().into_limbs() }
+    Fixed {
+        negative: value.is_negative(),
+        magnitude: value.unsigned_abs().into_limbs(),
+    }
 }
 
 fn from_fixed(value: Fixed) -> I256 {
     let magnitude = I256::from_raw(U256::from_limbs(value.magnitude));
     // At most 255 bits: the negation never wraps.
-    if value.negative { magnitude.wrapping_neg() } else { magnitude }
+    if value.negative {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
+    }
 }

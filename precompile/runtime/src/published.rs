@@ -28,7 +28,10 @@ pub enum PublishError {
     #[error("models of the format {0:?} are not run by this version, only ONNX models are")]
     Format(Format),
     /// The numerics version is unknown.
-    #[error("the manifest asks for numerics version {got}, this runtime computes version {}", NUMERICS_VERSION)]
+    #[error(
+        "the manifest asks for numerics version {got}, this runtime computes version {}",
+        NUMERICS_VERSION
+    )]
     Numerics {
         /// The version asked for.
         got: u32,
@@ -101,7 +104,9 @@ impl Published {
             return Err(PublishError::Format(manifest.format));
         }
         if manifest.numerics != NUMERICS_VERSION {
-            return Err(PublishError::Numerics { got: manifest.numerics });
+            return Err(PublishError::Numerics {
+                got: manifest.numerics,
+            });
         }
         let file = bundle
             .file(manifest.format.main_file())
@@ -151,10 +156,13 @@ impl Published {
 
     /// Runs every sample row and compares bits; returns the number of rows.
     pub fn replay(&self, engine: &Engine) -> Result<usize, PublishError> {
-        let Some(file) = &self.samples else { return Ok(0) };
+        let Some(file) = &self.samples else {
+            return Ok(0);
+        };
         let samples = Samples::parse(file)?;
         for (row, sample) in samples.rows.iter().enumerate() {
-            self.replay_row(engine, sample).map_err(|why| PublishError::Replay { row, why })?;
+            self.replay_row(engine, sample)
+                .map_err(|why| PublishError::Replay { row, why })?;
         }
         Ok(samples.rows.len())
     }
@@ -164,11 +172,19 @@ impl Published {
             .inputs
             .iter()
             .enumerate()
-            .map(|(i, tensor)| tensor.to_tensor().map(Value::Tensor).ok_or(ReplayFault::Input(i)))
+            .map(|(i, tensor)| {
+                tensor
+                    .to_tensor()
+                    .map(Value::Tensor)
+                    .ok_or(ReplayFault::Input(i))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let outputs = self.model.run(engine, &inputs)?;
         if outputs.len() != row.outputs.len() {
-            return Err(ReplayFault::Count { expected: row.outputs.len(), got: outputs.len() });
+            return Err(ReplayFault::Count {
+                expected: row.outputs.len(),
+                got: outputs.len(),
+            });
         }
         for (i, (got, expected)) in outputs.iter().zip(&row.outputs).enumerate() {
             let same = got
@@ -209,7 +225,13 @@ impl EncodedTensor {
 
 /// Describes a graph's port as a manifest does; `None` for sequences and free ranks.
 pub fn manifest_port(port: &graph::Port) -> Option<manifest::Port> {
-    let PortKind::Tensor { dtype, dims: Some(dims) } = &port.kind else { return None };
+    let PortKind::Tensor {
+        dtype,
+        dims: Some(dims),
+    } = &port.kind
+    else {
+        return None;
+    };
     let shape = dims
         .iter()
         .enumerate()
@@ -219,7 +241,11 @@ pub fn manifest_port(port: &graph::Port) -> Option<manifest::Port> {
             graph::Dim::Any => manifest::Dim::Name(format!("dim_{axis}")),
         })
         .collect();
-    Some(manifest::Port { name: port.name.clone(), dtype: dtype.onnx(), shape })
+    Some(manifest::Port {
+        name: port.name.clone(),
+        dtype: dtype.onnx(),
+        shape,
+    })
 }
 
 fn check_ports(
@@ -238,8 +264,12 @@ fn check_ports(
             return Err(PublishError::Port {
                 what,
                 index,
-                declared: left.map_or_else(nothing, |p| display_declared(p).into()).into_owned(),
-                actual: right.map_or_else(nothing, |p| display_actual(p).into()).into_owned(),
+                declared: left
+                    .map_or_else(nothing, |p| display_declared(p).into())
+                    .into_owned(),
+                actual: right
+                    .map_or_else(nothing, |p| display_actual(p).into())
+                    .into_owned(),
             });
         }
     }
@@ -248,14 +278,19 @@ fn check_ports(
 
 /// A manifest may fix a dimension the graph leaves free, and name it as it likes.
 fn agrees(declared: &manifest::Port, actual: &graph::Port) -> bool {
-    let PortKind::Tensor { dtype, dims } = &actual.kind else { return false };
+    let PortKind::Tensor { dtype, dims } = &actual.kind else {
+        return false;
+    };
     let dims_agree = dims.as_ref().is_none_or(|dims| {
         dims.len() == declared.shape.len()
-            && dims.iter().zip(&declared.shape).all(|(have, say)| match (have, say) {
-                (graph::Dim::Fixed(have), manifest::Dim::Size(say)) => *have as u64 == *say,
-                (graph::Dim::Fixed(_), manifest::Dim::Name(_)) => false,
-                _ => true,
-            })
+            && dims
+                .iter()
+                .zip(&declared.shape)
+                .all(|(have, say)| match (have, say) {
+                    (graph::Dim::Fixed(have), manifest::Dim::Size(say)) => *have as u64 == *say,
+                    (graph::Dim::Fixed(_), manifest::Dim::Name(_)) => false,
+                    _ => true,
+                })
     });
     declared.name == actual.name && declared.dtype == dtype.onnx() && dims_agree
 }
@@ -275,7 +310,10 @@ fn display_declared(port: &manifest::Port) -> String {
 
 fn display_actual(port: &graph::Port) -> String {
     match &port.kind {
-        PortKind::Tensor { dtype, dims: Some(dims) } => {
+        PortKind::Tensor {
+            dtype,
+            dims: Some(dims),
+        } => {
             format!("{} {dtype}{}", port.name, crate::model::display_dims(dims))
         }
         PortKind::Tensor { dtype, dims: None } => format!("{} {dtype} of any rank", port.name),
