@@ -16,6 +16,8 @@
 mod multiversion;
 
 mod aligned;
+mod simd;
+
 pub mod broadcast;
 pub mod cast;
 pub mod elementwise;
@@ -30,10 +32,11 @@ pub mod math;
 pub mod nan;
 pub mod norm;
 pub mod pool;
+pub mod pooling;
 pub mod quant;
 pub mod reduce;
 pub mod scan;
-mod simd;
+pub mod softmax;
 pub mod sort;
 pub mod tiny;
 pub mod tree;

@@ -10,12 +10,12 @@ mod arc;
 mod coefficients;
 mod erf;
 mod exceptions;
-mod exp;
+pub(crate) mod exp;
 mod hyperbolic;
-mod log;
-mod step;
+pub(crate) mod log;
+pub(crate) mod step;
 mod trigonometry;
-mod unary;
+pub(crate) mod unary;
 
 use crate::engine::Engine;
 use crate::fma::PortableFma;

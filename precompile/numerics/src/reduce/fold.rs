@@ -31,7 +31,7 @@ pub(super) struct SumSquareWrapping;
 
 /// Adds magnitudes.
 #[derive(Clone, Copy)]
-pub(super) struct SumMagnitude;
+pub(crate) struct SumMagnitude;
 
 /// Multiplies elements.
 #[derive(Clone, Copy)]
@@ -39,8 +39,9 @@ pub(super) struct Product;
 
 /// Keeps the largest element.
 #[derive(Clone, Copy)]
-pub(super) struct Largest<T> {
-    pub(super) least: T,
+pub(crate) struct Largest<T> {
+    /// What an empty fold gives.
+    pub(crate) least: T,
 }
 
 /// Keeps the smallest element.

@@ -10,13 +10,13 @@ mod layout;
 
 pub use layout::ReduceLayout;
 
-pub(crate) use fold::{Fold, LANES, Sum, SumSquare, fold_lanes, join_lanes};
+pub(crate) use fold::{Fold, LANES, Largest, Sum, SumMagnitude, SumSquare, fold_lanes, join_lanes};
 
 use crate::elementwise::Number;
 use crate::engine::Engine;
 use crate::float::Float;
 use crate::fma::Fma;
-use fold::{Largest, Product, Smallest, SumMagnitude, SumSquareWrapping};
+use fold::{Product, Smallest, SumSquareWrapping};
 
 /// Names a reduction whose result is one chain of lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
