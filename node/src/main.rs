@@ -1,3 +1,11 @@
-//! The `assay` command.
+//! The `assay` command: wiring only; every subcommand has a file of its own.
 
-fn main() {}
+mod cli;
+mod model;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

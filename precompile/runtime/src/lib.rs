@@ -36,5 +36,6 @@ pub use error::{ExecError, LimitKind, LoadError, OpError, TensorError, Unsupport
 pub use graph::{Dim, Graph, Node, Port, PortKind, ValueId};
 pub use limits::Limits;
 pub use model::{ML_OPSETS, Model, ONNX_OPSETS, display_dims};
+pub use ops::{Fact, TensorFact};
 pub use plan::Plan;
 pub use tensor::{Data, Element, Out, Tensor, Value, View, element_count};

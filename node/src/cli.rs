@@ -1,0 +1,77 @@
+//! The command line: parses arguments, dispatches, and turns errors into exit codes.
+//!
+//! Exit codes: 0 done, 1 the work failed (a model is refused, rows differ), 2 wrong use.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::model;
+
+/// On-chain inference that every validator recomputes.
+#[derive(Parser)]
+#[command(name = "assay", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check, pack, run and measure models.
+    #[command(subcommand)]
+    Model(model::Command),
+}
+
+/// Says what went wrong and what to do about it: one line each.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// Reports work that failed.
+    pub(crate) fn failed(what: impl fmt::Display) -> Failure {
+        Failure {
+            what: what.to_string(),
+            hint: None,
+            code: 1,
+        }
+    }
+
+    /// Reports wrong use of the command.
+    pub(crate) fn usage(what: impl fmt::Display) -> Failure {
+        Failure {
+            what: what.to_string(),
+            hint: None,
+            code: 2,
+        }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Failure {
+        self.hint = Some(hint.to_string());
+        self
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Model(command) => model::run(command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.what);
+            if let Some(hint) = failure.hint {
+                eprintln!("  try: {hint}");
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `assay model`: what a modeller does before publishing.
+
+mod bench;
+mod check;
+mod file;
+mod input;
+mod json;
+mod pack;
+mod run;
+
+use clap::Subcommand;
+
+use crate::cli::Failure;
+
+/// Check, pack, run and measure models.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show what a model is: inputs, outputs, cost of every node, memory, id.
+    #[command(after_help = "Example: assay model check credit.onnx")]
+    Check(check::Args),
+    /// Make a bundle with a manifest from an ONNX model.
+    #[command(
+        after_help = "Example: assay model pack credit.onnx --positive-class 1 -o credit.assay"
+    )]
+    Pack(pack::Args),
+    /// Run a model on rows of features or on tensors.
+    #[command(after_help = "Example: assay model run credit.assay --input rows.csv --text")]
+    Run(run::Args),
+    /// Measure latency and throughput.
+    #[command(after_help = "Example: assay model bench credit.assay --threads 2")]
+    Bench(bench::Args),
+}
+
+/// Runs one of the commands.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
