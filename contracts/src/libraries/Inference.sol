@@ -279,6 +279,22 @@ library Inference {
         if (ok) values = InferenceCall.returnedArray();
     }
 
+    /// @notice Quotes `predictBatch`, or answers the model's typed error.
+    /// @param model Model to quote.
+    /// @param rows Number of rows.
+    /// @return ok Whether there is a quote.
+    /// @return gas Most gas the call is charged; zero without a quote.
+    /// @return reason Typed error of IInference; empty with a quote.
+    function tryQuoteBatch(Model model, uint256 rows)
+        internal
+        view
+        returns (bool ok, uint256 gas, bytes memory reason)
+    {
+        ok = InferenceCall.tryCall(abi.encodeCall(IInference.quotePredict, (model, rows)));
+        if (!ok) return (false, 0, InferenceCall.returned());
+        gas = _quoted();
+    }
+
     /// @notice Runs the graph on raw tensors, or answers the model's typed error.
     /// @param model Model to run.
     /// @param inputs One tensor per input.
