@@ -20,7 +20,6 @@ mod simd;
 
 pub mod broadcast;
 pub mod cast;
-pub mod conv;
 pub mod elementwise;
 pub mod engine;
 pub mod fixed;
