@@ -20,6 +20,7 @@ mod simd;
 
 pub mod broadcast;
 pub mod cast;
+pub mod conv;
 pub mod elementwise;
 pub mod engine;
 pub mod fixed;

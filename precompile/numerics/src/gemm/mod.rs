@@ -2,15 +2,17 @@
 //!
 //! Lanes, tiles and threads run over outputs only. Where k is cut into blocks, the sums of a tile
 //! are stored and loaded again unchanged. So the bits of a row depend on nothing but the row.
-#![allow(unsafe_code)]
 
 mod integer;
 mod kernels;
 mod pack;
 mod tile;
+mod tiles;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::numbers as test_numbers;
 
 pub use integer::{Wrapping, matmul_wrapping};
 pub use kernels::Kernels;
@@ -18,9 +20,9 @@ pub use pack::{Matrix, PackedB};
 
 use std::ops::Range;
 
-use self::kernels::{DIRECT_ROWS, Kernel};
-use self::pack::pack_strips;
-use self::tile::{MAX_PANELS, Tail, Tile};
+use self::kernels::DIRECT_ROWS;
+pub(crate) use self::pack::pack_strips;
+pub(crate) use self::tiles::{Depth, Rows, Side, Tiles};
 use crate::aligned::Aligned;
 use crate::engine::Engine;
 use crate::pool::SharedSlice;
@@ -128,19 +130,21 @@ pub fn gemm<T: Real>(
             }
         }
     };
-    let product = Product {
-        kernel: T::kernels(engine),
-        a,
+    let (kernel, out) = (T::kernels(engine), SharedSlice::new(out));
+    let tiles = Tiles {
+        kernel,
         b: side,
         epilogue,
-        out: SharedSlice::new(out),
+        out,
+        out_start: 0,
         out_stride,
     };
+    let product = Product { a, tiles };
     if engine.pool().threads() == 1 || m * n * k < THREAD_WORK {
         product.compute(0..m, 0..n);
         return;
     }
-    let [rows, columns] = cut(m, n, engine.pool().threads(), product.kernel.strip_rows);
+    let [rows, columns] = cut(m, n, engine.pool().threads(), kernel.strip_rows);
     let across = n.div_ceil(columns);
     engine.pool().run(m.div_ceil(rows) * across, |chunk| {
         let (row, column) = (chunk / across * rows, chunk % across * columns);
@@ -210,59 +214,10 @@ fn cut(m: usize, n: usize, threads: usize, strip: usize) -> [usize; 2] {
     [rows, columns]
 }
 
-/// Is where a tile's columns of B come from.
-#[derive(Clone, Copy)]
-enum Side<'a, T> {
-    Packed(&'a PackedB<T>),
-    /// Rows as they lie for the first `whole` columns, a packed copy of the rest.
-    Plain {
-        b: Matrix<'a, T>,
-        whole: usize,
-        rest: &'a PackedB<T>,
-    },
-}
-
-impl<T: Real> Side<'_, T> {
-    /// Returns where column `start` begins and the distance from one k to the next.
-    #[inline]
-    fn at(&self, start: usize) -> (*const T, usize) {
-        match self {
-            Self::Packed(b) => b.at(start),
-            Self::Plain { b, whole, .. } if start < *whole => {
-                (b.data.as_ptr().wrapping_add(start), b.row_stride)
-            }
-            Self::Plain { whole, rest, .. } => rest.at(start - whole),
-        }
-    }
-}
-
 /// Is one call of [`gemm`], shared by the threads.
 struct Product<'a, T: 'static> {
-    kernel: &'static Kernel<T>,
     a: Matrix<'a, T>,
-    b: Side<'a, T>,
-    epilogue: &'a Epilogue<'a, T>,
-    out: SharedSlice<'a, T>,
-    out_stride: usize,
-}
-
-/// Is one block of k, and whether it is the first or the last.
-#[derive(Clone, Copy)]
-struct Depth {
-    start: usize,
-    len: usize,
-    first: bool,
-    last: bool,
-}
-
-/// Is where the rows of a tile of A lie.
-#[derive(Clone, Copy)]
-struct Rows<T> {
-    a: *const T,
-    row: usize,
-    step: usize,
-    first: usize,
-    count: usize,
+    tiles: Tiles<'a, T>,
 }
 
 impl<T: Real> Product<'_, T> {
@@ -275,7 +230,7 @@ impl<T: Real> Product<'_, T> {
         } else {
             BLOCK_K
         };
-        let strip = self.kernel.strip_rows;
+        let strip = self.tiles.kernel.strip_rows;
         let block_rows = if pack {
             BLOCK_ROWS / strip * strip
         } else {
@@ -316,12 +271,11 @@ impl<T: Real> Product<'_, T> {
 
     /// Adds one block of k to rows whose A lies in strips.
     fn packed_rows(&self, strips: &[T], rows: Range<usize>, columns: Range<usize>, depth: Depth) {
-        let strip = self.kernel.strip_rows;
-        let width = self.kernel.width;
+        let strip = self.tiles.kernel.strip_rows;
+        let width = self.tiles.kernel.width;
         let whole = rows.start + rows.len() / strip * strip;
         for column in columns.clone().step_by(2 * width) {
             let count = (columns.end - column).min(2 * width);
-            let run = self.kernel.strip[usize::from(count > width)];
             for row in (rows.start..whole).step_by(strip) {
                 let a = strips[(row - rows.start) * depth.len..].as_ptr();
                 let at = Rows {
@@ -331,7 +285,7 @@ impl<T: Real> Product<'_, T> {
                     first: row,
                     count: strip,
                 };
-                self.tile(run, at, column, count, 1, depth);
+                self.tiles.strip(at, column, count, depth);
             }
         }
         let left = rows.end - whole;
@@ -344,7 +298,7 @@ impl<T: Real> Product<'_, T> {
                 first: whole,
                 count: left,
             };
-            self.few_rows(at, columns, depth);
+            self.tiles.few_rows(at, columns, depth);
         }
     }
 
@@ -366,93 +320,6 @@ impl<T: Real> Product<'_, T> {
             first,
             count,
         };
-        self.few_rows(at, columns, depth);
-    }
-
-    /// Adds one block of k to any rows, in tiles of at most six.
-    fn few_rows(&self, rows: Rows<T>, columns: Range<usize>, depth: Depth) {
-        let groups = rows.count.div_ceil(DIRECT_ROWS);
-        let most = rows.count.div_ceil(groups);
-        let panel = 2 * self.kernel.width;
-        let mut column = columns.start;
-        while column < columns.end {
-            let panels = (columns.end - column) / panel;
-            let panels = match panels.min(self.kernel.panels[most - 1]) {
-                4.. => 4,
-                2 | 3 => 2,
-                _ => 1,
-            };
-            let count = (columns.end - column).min(panels * panel);
-            let mut start = 0;
-            for group in 0..groups {
-                let size = (rows.count - start).div_ceil(groups - group);
-                let run = if count <= self.kernel.width {
-                    self.kernel.narrow[size - 1]
-                } else {
-                    self.kernel.direct[size - 1][panels / 2]
-                        .expect("invariant: `panels` allows no larger tile")
-                };
-                let a = rows.a.wrapping_add(start * rows.row);
-                let at = Rows {
-                    a,
-                    first: rows.first + start,
-                    count: size,
-                    ..rows
-                };
-                self.tile(run, at, column, count, panels, depth);
-                start += size;
-            }
-            column += count;
-        }
-    }
-
-    /// Runs one microkernel.
-    #[inline]
-    fn tile(
-        &self,
-        run: tile::TileFn<T>,
-        rows: Rows<T>,
-        column: usize,
-        columns: usize,
-        panels: usize,
-        depth: Depth,
-    ) {
-        let mut b = [std::ptr::null(); MAX_PANELS];
-        let mut b_step = 0;
-        for (i, b) in b.iter_mut().enumerate().take(panels) {
-            let (from, step) = self.b.at(column + i * 2 * self.kernel.width);
-            *b = from.wrapping_add(depth.start * step);
-            b_step = step;
-        }
-        let start = rows.first * self.out_stride + column;
-        let end = start + (rows.count - 1) * self.out_stride + columns;
-        let bias = |bias: Option<&[T]>, at: usize| {
-            bias.map_or(std::ptr::null(), |bias| bias[at..].as_ptr())
-        };
-        // SAFETY: chunks cover disjoint rectangles of the output, and a tile writes only inside its
-        // own (the slice spans the gaps between its rows, which are not touched).
-        let c = unsafe { self.out.part_ptr(start, end) };
-        let tile = Tile {
-            k: depth.len,
-            a: rows.a,
-            a_row: rows.row,
-            a_step: rows.step,
-            b,
-            b_step,
-            c,
-            c_row: self.out_stride,
-            columns,
-            first: depth.first,
-            last: depth.last,
-            epilogue: Tail {
-                alpha: self.epilogue.alpha,
-                column_bias: bias(self.epilogue.column_bias, column),
-                row_bias: bias(self.epilogue.row_bias, rows.first),
-                relu: self.epilogue.relu,
-            },
-        };
-        // SAFETY: `gemm` checked that A, B and the output hold what shapes and strides reach; the
-        // kernel belongs to the engine's instruction set, which this machine has.
-        unsafe { run(&tile) };
+        self.tiles.few_rows(at, columns, depth);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod avx512;
 pub(crate) mod portable;
 
 use crate::aligned::Plain;
+use crate::fma::Fma;
 
 /// Is a number that matrix kernels multiply: f32 or f64.
 #[allow(private_bounds)]
@@ -27,6 +28,9 @@ pub trait Real: Plain + PartialEq + PartialOrd + std::fmt::Debug + crate::gemm::
     /// Multiplies, rounded once.
     #[must_use]
     fn times(self, other: Self) -> Self;
+    /// Multiplies and adds, rounded once.
+    #[must_use]
+    fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self;
     /// Replaces any NaN by the canonical one.
     #[must_use]
     fn canonical(self) -> Self;
@@ -45,6 +49,10 @@ impl Real for f32 {
     #[inline(always)]
     fn times(self, other: Self) -> Self {
         self * other
+    }
+    #[inline(always)]
+    fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self {
+        F::fma32(a, b, c)
     }
     #[inline(always)]
     fn canonical(self) -> Self {
@@ -66,6 +74,10 @@ impl Real for f64 {
     #[inline(always)]
     fn times(self, other: Self) -> Self {
         self * other
+    }
+    #[inline(always)]
+    fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self {
+        F::fma64(a, b, c)
     }
     #[inline(always)]
     fn canonical(self) -> Self {
