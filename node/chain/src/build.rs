@@ -1,0 +1,169 @@
+//! Builds the next block: the same execution a validator checks it with.
+
+use alloy_consensus::{
+    BlockBody,
+    constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS},
+    proofs::calculate_transaction_root,
+    transaction::Transaction as _,
+};
+use alloy_eips::eip4895::Withdrawals;
+use alloy_hardforks::EthereumHardfork;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use assay_executor::{Execution, Outcome, TransactError, next_base_fee, next_excess_blob_gas};
+use assay_state::StateSnapshot;
+use assay_types::{Block, Header, RecoveredBlock, Transaction};
+
+use crate::{Chain, ChainError, Executed, Head};
+
+/// Least gas any transaction costs: a block with less left is full.
+const LEAST_TRANSACTION_GAS: u64 = 21_000;
+
+/// What a driver decides about the next block; the rest follows from its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// Time of the block, whole seconds since 1970.
+    pub timestamp: u64,
+    /// Account that earns the fees.
+    pub beneficiary: Address,
+    /// Gas limit of the block.
+    pub gas_limit: u64,
+    /// Base fee instead of the one that follows from the parent; developers' tools set it.
+    pub base_fee: Option<u64>,
+    /// The header's `mixHash`, which PREVRANDAO answers.
+    pub mix_hash: B256,
+    /// The header's `extraData`.
+    pub extra_data: Bytes,
+}
+
+/// Says why a transaction did not go into the block being built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It breaks a rule in this state; so will the sender's later ones.
+    Invalid(revm::context::result::InvalidTransaction),
+    /// The block has no room for it.
+    NoRoom,
+}
+
+/// Offers transactions, best first.
+pub trait TransactionSource {
+    /// Takes the next transaction to try; `None` when there is none left.
+    fn next(&mut self) -> Option<(Transaction, Address)>;
+
+    /// Learns that a transaction was refused: its sender's later ones cannot follow.
+    fn refused(&mut self, hash: B256, sender: Address, refusal: Refusal);
+}
+
+impl Chain {
+    /// Lays out the header of the next block, as far as it is known before execution.
+    #[must_use]
+    pub fn next_header(&self, head: &Head, attributes: &Attributes) -> Header {
+        let (spec, parent) = (self.spec(), &head.header);
+        let timestamp = attributes.timestamp;
+        let number = parent.number.saturating_add(1);
+        let forks = spec.forks(number, timestamp, U256::ZERO);
+        let cancun = forks.is_active(EthereumHardfork::Cancun);
+        let base_fee = next_base_fee(spec, parent, timestamp);
+        Header {
+            parent_hash: head.hash,
+            number,
+            timestamp,
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: attributes.beneficiary,
+            gas_limit: attributes.gas_limit,
+            base_fee_per_gas: base_fee.map(|fee| attributes.base_fee.unwrap_or(fee)),
+            mix_hash: attributes.mix_hash,
+            extra_data: attributes.extra_data.clone(),
+            withdrawals_root: forks
+                .is_active(EthereumHardfork::Shanghai)
+                .then_some(EMPTY_WITHDRAWALS),
+            excess_blob_gas: next_excess_blob_gas(spec, parent, timestamp),
+            blob_gas_used: cancun.then_some(0),
+            parent_beacon_block_root: cancun.then_some(B256::ZERO),
+            ..Header::default()
+        }
+    }
+
+    /// Builds and executes the next block from a source of transactions. Nothing is stored.
+    ///
+    /// # Errors
+    /// When the time is not after the newest block's, or this machine fails.
+    pub fn build(
+        &self,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Executed, ChainError> {
+        let head = self.head();
+        if attributes.timestamp <= head.header.timestamp && head.header.number > 0 {
+            let (got, head) = (attributes.timestamp, head.header.timestamp);
+            return Err(ChainError::Timestamp { got, head });
+        }
+        let mut header = self.next_header(&head, attributes);
+        let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
+        let state = self.parent_state(&head)?;
+        let mut execution = self
+            .executor()
+            .begin(state, &header, &[], withdrawals.as_ref())?;
+        let (transactions, senders) = fill(&mut execution, header.gas_limit, source)?;
+        let (outcome, trie) = self.root(execution.finish()?)?;
+        let forks = self.spec().forks_at(&header);
+        header.requests_hash = forks
+            .is_active(EthereumHardfork::Prague)
+            .then(|| outcome.requests.requests_hash());
+        seal(&mut header, &transactions, &outcome, trie.root);
+        let body = BlockBody {
+            transactions,
+            ommers: Vec::new(),
+            withdrawals,
+        };
+        let block = RecoveredBlock::with_senders(Block::new(header, body), senders)
+            .expect("invariant: each transaction was taken with its sender");
+        Ok(Executed {
+            block,
+            outcome,
+            trie,
+        })
+    }
+}
+
+fn fill(
+    execution: &mut Execution<'_, StateSnapshot>,
+    gas_limit: u64,
+    source: &mut dyn TransactionSource,
+) -> Result<(Vec<Transaction>, Vec<Address>), ChainError> {
+    let (mut transactions, mut senders) = (Vec::new(), Vec::new());
+    while gas_limit.saturating_sub(execution.gas_used()) >= LEAST_TRANSACTION_GAS {
+        let Some((transaction, sender)) = source.next() else {
+            break;
+        };
+        let hash = *transaction.tx_hash();
+        match execution.transact(&transaction, sender) {
+            Ok(_) => {
+                transactions.push(transaction);
+                senders.push(sender);
+            }
+            Err(TransactError::Invalid(reason)) => {
+                source.refused(hash, sender, Refusal::Invalid(reason));
+            }
+            Err(TransactError::BlockGasLeft { .. }) => {
+                source.refused(hash, sender, Refusal::NoRoom);
+            }
+            Err(TransactError::Fatal(error)) => return Err(error.into()),
+        }
+    }
+    Ok((transactions, senders))
+}
+
+/// Fills in what only execution tells.
+fn seal(header: &mut Header, transactions: &[Transaction], outcome: &Outcome, state_root: B256) {
+    header.state_root = state_root;
+    header.transactions_root = calculate_transaction_root(transactions);
+    header.receipts_root = outcome.receipts_root();
+    header.logs_bloom = outcome.logs_bloom();
+    header.gas_used = outcome.gas_used;
+    if header.parent_beacon_block_root.is_some() {
+        let blob_gas = transactions
+            .iter()
+            .filter_map(|transaction| transaction.blob_gas_used());
+        header.blob_gas_used = Some(blob_gas.fold(0, u64::saturating_add));
+    }
+}

@@ -1,0 +1,19 @@
+//! The chain service: tip, state and store behind one struct, below every driver.
+//!
+//! ```text
+//! build(attributes, source) --> Executed --commit--> store, new head, listeners told
+//! execute(block)            --> Executed      (a block made elsewhere: every rule checked)
+//! ```
+//!
+//! The dev driver calls these when a transaction arrives or a timer fires, the consensus driver
+//! when the engine asks: both run the same code. Nothing here knows async, peers or RPC.
+
+mod build;
+mod error;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use build::{Attributes, Refusal, TransactionSource};
+pub use error::ChainError;
+pub use service::{Chain, Executed, Head};

@@ -1,0 +1,291 @@
+//! The service: what the newest block is, how the next one is checked and stored.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use alloy_hardforks::EthereumHardfork;
+use alloy_primitives::B256;
+use alloy_rlp::Decodable;
+use assay_executor::{
+    Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
+};
+use assay_state::{ExecutedBlock, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
+use assay_types::{Block, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
+
+use crate::ChainError;
+
+/// The newest block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: B256,
+}
+
+/// A block with everything its execution gave, ready to be committed.
+#[derive(Debug, Clone)]
+pub struct Executed {
+    /// The block.
+    pub block: RecoveredBlock,
+    /// What executing it gave.
+    pub outcome: Outcome,
+    pub(crate) trie: TrieUpdate,
+}
+
+type Listener = Box<dyn Fn(&Executed) + Send + Sync>;
+
+/// Tip, state and store of one chain.
+pub struct Chain {
+    executor: Executor,
+    store: Store,
+    head: RwLock<Arc<Head>>,
+    /// Held while the newest block changes: one block at a time.
+    writing: Mutex<()>,
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain")
+            .field("head", &self.head())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// Opens a chain over a store, writing its first block when the store is empty.
+    ///
+    /// # Errors
+    /// When the store belongs to another chain, or cannot be used.
+    pub fn open(genesis: &Genesis, store: Store) -> Result<Self, ChainError> {
+        // The root of the first state alone, whatever the store holds by now.
+        let root = Store::in_memory()?.root(&genesis.state())?.root;
+        Self::begin(
+            genesis.spec.clone(),
+            genesis.block(root),
+            &genesis.state(),
+            store,
+        )
+    }
+
+    /// Opens a chain that begins with a given block and state.
+    ///
+    /// # Errors
+    /// When the block's root is not the state's, the store belongs to another chain, or cannot be
+    /// used.
+    pub fn begin(
+        spec: ChainSpec,
+        first: Block,
+        state: &StateChanges,
+        store: Store,
+    ) -> Result<Self, ChainError> {
+        let block = RecoveredBlock::with_senders(first, Vec::new())
+            .ok_or_else(|| InvalidBlock::header("transactionsRoot", "not empty", "empty"))?;
+        // A store in use is checked by its first block's hash, which holds the root.
+        let trie = match store.genesis()? {
+            None => {
+                let trie = store.root(state)?;
+                check_root(trie.root, block.header())?;
+                trie
+            }
+            Some(_) => TrieUpdate::default(),
+        };
+        store.initialize(&block, state, &trie)?;
+        let head = RwLock::new(Arc::new(read_head(&store.reader()?)?));
+        Ok(Self {
+            executor: Executor::new(Arc::new(spec)),
+            store,
+            head,
+            writing: Mutex::new(()),
+            listeners: RwLock::new(Vec::new()),
+        })
+    }
+
+    /// Returns the chain's rules.
+    pub fn spec(&self) -> &ChainSpec {
+        self.executor.spec()
+    }
+
+    /// Returns the executor, for simulations.
+    pub const fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// Returns the store.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the newest block.
+    pub fn head(&self) -> Arc<Head> {
+        Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the present moment of the store for reading.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn reader(&self) -> Result<Reader, ChainError> {
+        Ok(self.store.reader()?)
+    }
+
+    /// Calls a function after each block that becomes the newest.
+    pub fn subscribe(&self, listener: impl Fn(&Executed) + Send + Sync + 'static) {
+        let mut listeners = self
+            .listeners
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        listeners.push(Box::new(listener));
+    }
+
+    /// Decodes a block and recovers its senders.
+    ///
+    /// # Errors
+    /// When the bytes are no block, or a signature recovers no sender.
+    pub fn decode(&self, rlp: &mut &[u8]) -> Result<RecoveredBlock, ChainError> {
+        let block = Block::decode(rlp)?;
+        let forks = self.spec().forks_at(&block.header);
+        let allow_high_s = !forks.is_active(EthereumHardfork::Homestead);
+        Ok(RecoveredBlock::recover(block, allow_high_s).map_err(InvalidBlock::from)?)
+    }
+
+    /// Checks and executes a block on the newest one. Nothing is stored.
+    ///
+    /// # Errors
+    /// When the block breaks a rule, does not follow the newest one, or this machine fails.
+    pub fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
+        let head = self.head();
+        let header = block.header();
+        if header.parent_hash != head.hash {
+            return Err(ChainError::NotOnHead {
+                number: header.number,
+                parent: header.parent_hash,
+                head: head.hash,
+            });
+        }
+        validate_header(self.spec(), header, &head.header, head.hash)?;
+        validate_body(self.spec(), block.block())?;
+        let outcome = self.executor.execute(self.parent_state(&head)?, &block)?;
+        let (outcome, trie) = self.root(outcome)?;
+        validate_outcome(header, &outcome, trie.root)?;
+        Ok(Executed {
+            block,
+            outcome,
+            trie,
+        })
+    }
+
+    /// Stores an executed block as the newest one and tells the listeners.
+    ///
+    /// # Errors
+    /// When the block does not follow the newest one, or the store fails.
+    pub fn commit(&self, executed: &Executed) -> Result<(), ChainError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (header, head) = (executed.block.header(), self.head());
+        if header.parent_hash != head.hash {
+            return Err(ChainError::NotOnHead {
+                number: header.number,
+                parent: header.parent_hash,
+                head: head.hash,
+            });
+        }
+        self.store.commit(&ExecutedBlock {
+            block: &executed.block,
+            changes: &executed.outcome.changes,
+            trie: &executed.trie,
+            receipts: &executed.outcome.receipts,
+            records: &executed.outcome.records,
+            requests: &executed.outcome.requests,
+        })?;
+        self.set_head(Head {
+            header: header.clone(),
+            hash: executed.block.hash(),
+        });
+        let listeners = self
+            .listeners
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().for_each(|listener| listener(executed));
+        Ok(())
+    }
+
+    /// Decodes, executes and stores a block.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], [`Self::execute`] and [`Self::commit`].
+    pub fn import(&self, rlp: &mut &[u8]) -> Result<B256, ChainError> {
+        let executed = self.execute(self.decode(rlp)?)?;
+        self.commit(&executed)?;
+        Ok(executed.block.hash())
+    }
+
+    /// Changes the newest state outside any block, for developers' tools.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn amend(&self, changes: &StateChanges) -> Result<(), ChainError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.store.amend(changes)?)
+    }
+
+    /// Marks the present moment, to come back to with [`Self::restore`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn savepoint(&self) -> Result<Savepoint, ChainError> {
+        Ok(self.store.savepoint()?)
+    }
+
+    /// Takes the chain back to a savepoint; later savepoints are lost. For developers' tools only:
+    /// a decided block is never taken back.
+    ///
+    /// # Errors
+    /// When the savepoint is lost, or the store fails.
+    pub fn restore(&self, savepoint: &Savepoint) -> Result<(), ChainError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.restore(savepoint)?;
+        self.set_head(read_head(&self.store.reader()?)?);
+        Ok(())
+    }
+
+    pub(crate) fn parent_state(&self, head: &Head) -> Result<StateSnapshot, ChainError> {
+        Ok(self.store.reader()?.state(head.header.number)?)
+    }
+
+    /// Computes the state root of an outcome, and those its receipts carry before Byzantium.
+    pub(crate) fn root(&self, mut outcome: Outcome) -> Result<(Outcome, TrieUpdate), ChainError> {
+        let steps = std::mem::take(&mut outcome.changes_by_transaction);
+        let roots = steps
+            .iter()
+            .map(|changes| Ok(self.store.root(changes)?.root))
+            .collect::<Result<Vec<_>, ChainError>>()?;
+        outcome.set_transaction_roots(roots);
+        let trie = self.store.root(&outcome.changes)?;
+        Ok((outcome, trie))
+    }
+
+    fn set_head(&self, head: Head) {
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
+    }
+}
+
+fn check_root(got: B256, header: &Header) -> Result<(), InvalidBlock> {
+    let want = header.state_root;
+    match got == want {
+        true => Ok(()),
+        false => Err(InvalidBlock::Root {
+            field: "stateRoot",
+            got,
+            want,
+        }),
+    }
+}
+
+fn read_head(reader: &Reader) -> Result<Head, ChainError> {
+    let number = reader.tip();
+    let missing = assay_state::StateError::Corrupt("newest block is missing");
+    match (reader.header(number)?, reader.hash(number)?) {
+        (Some(header), Some(hash)) => Ok(Head { header, hash }),
+        _ => Err(missing.into()),
+    }
+}

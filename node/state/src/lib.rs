@@ -1,0 +1,34 @@
+//! Everything a node keeps: state, its trie, blocks, receipts, records, logs.
+//!
+//! ```text
+//! Store --reader()--> Reader (one moment)  --at(block)--> StateSnapshot: the state after a block
+//!       --root()----> TrieUpdate            the root after some changes, nothing written
+//!       --commit()--> one transaction: state, trie, history, block, receipts, records, indexes
+//! ```
+//!
+//! Accounts, slots and code lie in flat tables of the newest state: a read is one look-up. Each
+//! block leaves what it overwrote in history tables, so an older state is the newest with later
+//! blocks' changes taken back. The Merkle trie is kept for the newest state only; a proof of an
+//! older one is made on a trie rolled back in memory. A commit is one redb transaction: after a
+//! crash the store is as it was after some whole block.
+
+mod chain;
+mod codec;
+mod error;
+mod logs;
+mod reader;
+mod snapshot;
+mod store;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod trie;
+mod write;
+
+pub use chain::{StoredBlock, TransactionPlace};
+pub use error::StateError;
+pub use logs::LogQuery;
+pub use reader::Reader;
+pub use snapshot::StateSnapshot;
+pub use store::{ExecutedBlock, Savepoint, Store};
+pub use trie::{AccountProof, StorageProof, TrieUpdate};
