@@ -18,7 +18,6 @@ mod multiversion;
 mod aligned;
 mod simd;
 
-pub mod boxes;
 pub mod broadcast;
 pub mod cast;
 pub mod conv;
@@ -36,7 +35,6 @@ pub mod norm;
 pub mod pool;
 pub mod pooling;
 pub mod quant;
-pub mod range;
 pub mod reduce;
 pub mod scan;
 pub mod softmax;

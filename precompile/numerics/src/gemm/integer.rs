@@ -8,6 +8,8 @@ use crate::fma::Fma;
 pub trait Wrapping: Copy + Send + Sync {
     /// Is zero.
     const ZERO: Self;
+    /// Is one.
+    const ONE: Self;
     /// Adds a product, both wrapping.
     #[must_use]
     fn add_product(self, a: Self, b: Self) -> Self;
@@ -17,6 +19,7 @@ macro_rules! wrapping {
     ($($t:ty),*) => {$(
         impl Wrapping for $t {
             const ZERO: Self = 0;
+            const ONE: Self = 1;
             #[inline(always)]
             fn add_product(self, a: Self, b: Self) -> Self {
                 self.wrapping_add(a.wrapping_mul(b))

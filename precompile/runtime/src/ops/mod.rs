@@ -7,14 +7,9 @@
 
 mod attributes;
 mod context;
-#[macro_use]
-mod moves;
-mod generate;
-mod select;
+mod dense;
+mod matmul;
 mod shape;
-mod suppress;
-#[cfg(test)]
-mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
@@ -182,10 +177,7 @@ impl Entry {
 #[rustfmt::skip]
 const FAMILIES: &[&[Entry]] = &[
     shape::TABLE,
-    moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
-    moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
-    moves::transpose::TABLE,
-    generate::TABLE, select::TABLE, suppress::TABLE,
+    matmul::TABLE,
 ];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.
