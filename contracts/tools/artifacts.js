@@ -9,8 +9,8 @@ const path = require("path");
 const root = path.join(__dirname, "..");
 const target = path.join(root, "artifacts");
 
-// Source folders whose contracts are predeploys or are deployed by the project's own programs.
-const folders = ["system", "compat", "verify", "guard", "examples"];
+// Source folders whose contracts genesis holds or other chains deploy.
+const folders = ["system", "compat", "verify"];
 
 function* sources(folder) {
   if (!fs.existsSync(folder)) return;

@@ -25,6 +25,35 @@ const FUNCTIONS: &[(&str, f32, f32, Slice)] = &[
     ("acosh", 1.0, 10.0, math::acosh_f32),
     ("atanh", -1.0, 1.0, math::atanh_f32),
     ("erf", -4.0, 4.0, math::erf_f32),
+    ("sigmoid", -8.0, 8.0, math::sigmoid_f32),
+    ("swish", -8.0, 8.0, |e, x, y| math::swish_f32(e, 1.0, x, y)),
+    ("gelu_erf", -8.0, 8.0, math::gelu_erf_f32),
+    ("gelu_tanh", -8.0, 8.0, math::gelu_tanh_f32),
+    ("softplus", -8.0, 8.0, math::softplus_f32),
+    ("mish", -8.0, 8.0, math::mish_f32),
+    ("elu", -8.0, 8.0, |e, x, y| math::elu_f32(e, 1.0, x, y)),
+    ("pow 2", -8.0, 8.0, |e, x, y| {
+        math::pow_scalar_f32(e, x, 2.0, y)
+    }),
+    ("pow 3", -8.0, 8.0, |e, x, y| {
+        math::pow_scalar_f32(e, x, 3.0, y)
+    }),
+    ("pow 1.7", 0.01, 8.0, |e, x, y| {
+        math::pow_scalar_f32(e, x, 1.7, y)
+    }),
+    ("sin huge", 1e6, 1e7, math::sin_f32),
+];
+
+type Double = (&'static str, f64, f64, fn(f64) -> f64);
+
+const DOUBLES: &[Double] = &[
+    ("exp", -20.0, 20.0, math::double::exp),
+    ("ln", 0.001, 1000.0, math::double::ln),
+    ("sin", -100.0, 100.0, math::double::sin),
+    ("atan", -10.0, 10.0, math::double::atan),
+    ("tanh", -8.0, 8.0, math::double::tanh),
+    ("erf", -4.0, 4.0, math::double::erf),
+    ("pow 1.7", 0.001, 100.0, |x| math::double::pow(x, 1.7)),
 ];
 
 fn main() {
@@ -54,5 +83,20 @@ fn main() {
             print!(" {best:>9.2}");
         }
         println!();
+    }
+    println!("f64, any instruction set");
+    for &(name, low, high, function) in DOUBLES {
+        let x: Vec<f64> = (0..64)
+            .map(|i| low + (high - low) * ((i * 37 + 5) % 64) as f64 / 64.0)
+            .collect();
+        let mut best = f64::INFINITY;
+        for _ in 0..200 {
+            let start = Instant::now();
+            for &x in &x {
+                std::hint::black_box(function(x));
+            }
+            best = best.min(start.elapsed().as_nanos() as f64 / 64.0);
+        }
+        println!("{name:>10} {best:>9.0}");
     }
 }

@@ -18,6 +18,7 @@ mod multiversion;
 mod aligned;
 mod simd;
 
+pub mod boxes;
 pub mod broadcast;
 pub mod cast;
 pub mod conv;
@@ -35,6 +36,7 @@ pub mod norm;
 pub mod pool;
 pub mod pooling;
 pub mod quant;
+pub mod range;
 pub mod reduce;
 pub mod scan;
 pub mod softmax;

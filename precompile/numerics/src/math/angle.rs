@@ -1,8 +1,7 @@
 //! Reduction of an angle to a quarter turn and a rest.
 
-use super::coefficients::{
-    HALF_PI, HALF_PI_1, HALF_PI_2, HALF_PI_3, TWO_OVER_PI, TWO_OVER_PI_BITS,
-};
+use super::coefficients::{HALF_PI, HALF_PI_1, HALF_PI_2, HALF_PI_3, TWO_OVER_PI};
+use super::constants::TWO_OVER_PI as TWO_OVER_PI_BITS;
 use super::exp::ROUNDER;
 use super::step::Step;
 
@@ -43,7 +42,7 @@ pub(super) fn reduce_large(x: f32) -> (u64, f64) {
 
 /// Returns the 128 bits of 2 / pi that end `shift` bits above the last stored one.
 fn window(shift: u32) -> u128 {
-    let [a, b, c, d] = TWO_OVER_PI_BITS.map(u128::from);
+    let [a, b, c, d, ..] = TWO_OVER_PI_BITS.map(u128::from);
     let (high, low) = ((a << 64) | b, (c << 64) | d);
     match shift {
         0 => low,

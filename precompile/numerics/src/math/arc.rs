@@ -23,7 +23,7 @@ pub(crate) struct Atan;
 
 /// Computes the arc tangent of a / b, neither negative, not both zero, to about 2^-52.
 #[inline(always)]
-fn atan_f64<S: Step>(a: f64, b: f64) -> f64 {
+pub(super) fn atan_f64<S: Step>(a: f64, b: f64) -> f64 {
     // atan(a / b) = pi/2 + atan(-b / a) = pi/4 + atan((a - b) / (a + b)).
     let middle = a > TAN_EIGHTH * b;
     let steep = a > TAN_3_EIGHTHS * b;

@@ -131,11 +131,3 @@ pub(super) const ATAN: [f64; 11] = [
     0.03925128433299707,
     -0.019199569965595475,
 ];
-
-/// The first 256 bits of 2 / pi, most significant word first.
-pub(super) const TWO_OVER_PI_BITS: [u64; 4] = [
-    0xa2f9836e4e441529,
-    0xfc2757d1f534ddc0,
-    0xdb6295993c439041,
-    0xfe5163abdebbc561,
-];

@@ -42,7 +42,7 @@ fn sum<S: Step>(k: f64, f: f64) -> f64 {
 
 /// Computes ln x to about 2^-52, relative, for a positive normal number.
 #[inline(always)]
-fn ln_f64<S: Step>(x: f64) -> f64 {
+pub(super) fn ln_f64<S: Step>(x: f64) -> f64 {
     let (k, m) = split(x);
     sum::<S>(k, m - 1.0)
 }

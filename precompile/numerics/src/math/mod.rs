@@ -8,21 +8,30 @@ mod activation;
 mod angle;
 mod arc;
 mod coefficients;
+mod constants;
+pub mod double;
 mod erf;
 mod exceptions;
 pub(crate) mod exp;
 mod hyperbolic;
 pub(crate) mod log;
+mod pow;
 pub(crate) mod step;
 mod trigonometry;
 pub(crate) mod unary;
+mod wide;
 
 use crate::engine::Engine;
 use crate::fma::PortableFma;
 use unary::Rounded;
 
 pub use activation::*;
+pub use pow::{pow, pow_f32, pow_f64, pow_scalar_f32};
 
+#[cfg(test)]
+mod exact;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,14 @@ mod attributes;
 mod context;
 mod dense;
 mod matmul;
+#[macro_use]
+mod moves;
+mod generate;
+mod select;
 mod shape;
+mod suppress;
+#[cfg(test)]
+mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
@@ -178,6 +185,10 @@ impl Entry {
 const FAMILIES: &[&[Entry]] = &[
     shape::TABLE,
     matmul::TABLE,
+    moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
+    moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
+    moves::transpose::TABLE,
+    generate::TABLE, select::TABLE, suppress::TABLE,
 ];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.

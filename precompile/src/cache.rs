@@ -1,0 +1,176 @@
+//! A map bounded by bytes that forgets what was used longest ago.
+//!
+//! Recency decides only what must be computed again, never an answer or a charge.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keeps values up to a number of bytes.
+#[derive(Debug)]
+pub struct Cache<K, V> {
+    limit_bytes: u64,
+    inner: Mutex<Inner<K, V>>,
+}
+
+#[derive(Debug)]
+struct Inner<K, V> {
+    entries: BTreeMap<K, Entry<V>>,
+    /// By the time of last use.
+    order: BTreeMap<u64, K>,
+    clock: u64,
+    bytes: u64,
+    hits: u64,
+    misses: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    bytes: u64,
+    used: u64,
+}
+
+/// Counts what a cache did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Entries held.
+    pub entries: u64,
+    /// Bytes held.
+    pub bytes: u64,
+    /// Lookups that found their value.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+}
+
+impl<K: Ord + Clone, V: Clone> Cache<K, V> {
+    /// Makes an empty cache of at most `limit_bytes`; 0 switches it off.
+    pub fn new(limit_bytes: u64) -> Self {
+        let inner = Inner {
+            entries: BTreeMap::new(),
+            order: BTreeMap::new(),
+            clock: 0,
+            bytes: 0,
+            hits: 0,
+            misses: 0,
+        };
+        Cache {
+            limit_bytes,
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Finds a value and marks it as just used.
+    pub fn get(&self, key: &K) -> Option<V> {
+        let mut inner = self.lock();
+        inner.clock += 1;
+        let now = inner.clock;
+        let Some(entry) = inner.entries.get_mut(key) else {
+            inner.misses += 1;
+            return None;
+        };
+        let before = std::mem::replace(&mut entry.used, now);
+        let value = entry.value.clone();
+        inner.order.remove(&before);
+        inner.order.insert(now, key.clone());
+        inner.hits += 1;
+        Some(value)
+    }
+
+    /// Keeps a value of a size, forgetting the longest unused ones; larger than the limit it is not
+    /// kept at all.
+    pub fn insert(&self, key: K, value: V, bytes: u64) {
+        if bytes > self.limit_bytes {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.remove(&key);
+        while inner.bytes + bytes > self.limit_bytes {
+            let Some((_, oldest)) = inner.order.pop_first() else {
+                break;
+            };
+            inner.remove(&oldest);
+        }
+        inner.clock += 1;
+        let used = inner.clock;
+        inner.order.insert(used, key.clone());
+        inner.entries.insert(key, Entry { value, bytes, used });
+        inner.bytes += bytes;
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let mut inner = self.lock();
+        inner.entries.clear();
+        inner.order.clear();
+        inner.bytes = 0;
+    }
+
+    /// Counts entries, bytes, hits and misses.
+    pub fn usage(&self) -> Usage {
+        let inner = self.lock();
+        Usage {
+            entries: inner.entries.len() as u64,
+            bytes: inner.bytes,
+            hits: inner.hits,
+            misses: inner.misses,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
+        // Values are cloned out; no code that can panic runs under the lock half-way.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Ord, V> Inner<K, V> {
+    fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.order.remove(&entry.used);
+            self.bytes -= entry.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgets_the_longest_unused_first() {
+        let cache = Cache::new(30);
+        cache.insert(1, "a", 10);
+        cache.insert(2, "b", 10);
+        cache.insert(3, "c", 10);
+        assert_eq!(cache.get(&1), Some("a"));
+        cache.insert(4, "d", 10);
+        assert_eq!(cache.get(&2), None);
+        assert_eq!(
+            (cache.get(&1), cache.get(&3), cache.get(&4)),
+            (Some("a"), Some("c"), Some("d"))
+        );
+        assert_eq!(
+            cache.usage(),
+            Usage {
+                entries: 3,
+                bytes: 30,
+                hits: 4,
+                misses: 1
+            }
+        );
+    }
+
+    #[test]
+    fn never_holds_more_than_its_limit() {
+        let cache = Cache::new(100);
+        for key in 0..1_000u64 {
+            cache.insert(key % 37, key, key % 51);
+            assert!(cache.usage().bytes <= 100);
+        }
+        cache.insert(5, 5, 101);
+        assert_ne!(cache.get(&5), Some(5));
+        let off = Cache::new(0);
+        off.insert(1, 1, 1);
+        assert_eq!(off.get(&1), None);
+    }
+}

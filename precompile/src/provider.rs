@@ -1,0 +1,256 @@
+//! The precompile inside revm: who may call it, what it reads of the chain, what it records.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address, keccak256};
+use revm::context_interface::{Block, ContextTr, JournalTr, LocalContextTr};
+use revm::handler::PrecompileProvider;
+use revm::interpreter::{
+    CallInput, CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult,
+};
+use revm::primitives::AddressSet;
+
+use crate::abi::IInference;
+use crate::call::{self, ChainState, Charge, Done, Stop};
+use crate::host::Host;
+use crate::reverts::revert;
+
+/// Places the precompile and the registry it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The inference precompile.
+    pub inference: Address,
+    /// The model registry.
+    pub registry: Address,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Addresses {
+            inference: address!("0x0000000000000000000000000000000000000a11"),
+            registry: address!("0x0000000000000000000000000000000000000a12"),
+        }
+    }
+}
+
+/// Records one completed inference of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Who called.
+    pub caller: Address,
+    /// The model that ran.
+    pub model: B256,
+    /// The method's selector.
+    pub method: [u8; 4],
+    /// keccak256 of the calldata.
+    pub input_hash: B256,
+    /// keccak256 of the return data.
+    pub output_hash: B256,
+    /// Gas charged.
+    pub gas: u64,
+    /// Whether a frame around the call, or the transaction, reverted later.
+    pub reverted: bool,
+}
+
+/// Answers calls to the inference precompile of one EVM.
+#[derive(Clone, Debug)]
+pub struct Inference {
+    host: Arc<Host>,
+    addresses: Addresses,
+    warm: AddressSet,
+    records: Vec<CallRecord>,
+}
+
+impl Inference {
+    /// Makes the precompile of one EVM over the node's models.
+    pub fn new(host: Arc<Host>, addresses: Addresses) -> Self {
+        // The registry is warm like a precompile, so that only the record's slot has a price.
+        let warm = [addresses.inference, addresses.registry]
+            .into_iter()
+            .collect();
+        Inference {
+            host,
+            addresses,
+            warm,
+            records: Vec::new(),
+        }
+    }
+
+    /// Ends a transaction: takes its records, and takes the precompile's marks out of its logs.
+    ///
+    /// Each completed call leaves a mark in the journal's logs. The journal drops logs with the frame
+    /// that reverts, so a record whose mark is gone was reverted. No contract can forge a mark: the
+    /// precompile's account has no code that logs.
+    pub fn settle(&mut self, logs: &mut Vec<Log>) -> Vec<CallRecord> {
+        let mut records = std::mem::take(&mut self.records);
+        for record in &mut records {
+            record.reverted = true;
+        }
+        logs.retain(|log| {
+            if log.address != self.addresses.inference {
+                return true;
+            }
+            let number = log
+                .data
+                .topics()
+                .first()
+                .map(|topic| U256::from_be_bytes(topic.0));
+            let at = number.and_then(|n| usize::try_from(n).ok());
+            if let Some(record) = at.and_then(|at| records.get_mut(at)) {
+                record.reverted = false;
+            }
+            false
+        });
+        records
+    }
+
+    fn call<CTX: ContextTr>(
+        &mut self,
+        context: &mut CTX,
+        inputs: &CallInputs,
+        input: &[u8],
+        charge: &mut Charge,
+    ) -> Result<Done, Stop> {
+        let direct = inputs.target_address == inputs.bytecode_address
+            && matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall);
+        if !direct {
+            return Err(Stop::Revert(revert(IInference::DirectCallOnly {})));
+        }
+        if inputs
+            .transfer_value()
+            .is_some_and(|value| !value.is_zero())
+        {
+            return Err(Stop::Revert(revert(IInference::NotPayable {})));
+        }
+        let mut chain = Journal {
+            context,
+            addresses: self.addresses,
+        };
+        call::answer(&self.host, &mut chain, input, charge)
+    }
+
+    fn record<CTX: ContextTr>(
+        &mut self,
+        context: &mut CTX,
+        inputs: &CallInputs,
+        input: &[u8],
+        gas: u64,
+        done: &Done,
+    ) {
+        let Some(model) = done.ran else { return };
+        let number = B256::from(U256::from(self.records.len()));
+        let data = LogData::new_unchecked(vec![number], Bytes::new());
+        context.journal_mut().log(Log {
+            address: self.addresses.inference,
+            data,
+        });
+        let mut method = [0; 4];
+        method.copy_from_slice(&input[..4]);
+        self.records.push(CallRecord {
+            caller: inputs.caller,
+            model,
+            method,
+            input_hash: keccak256(input),
+            output_hash: keccak256(&done.output),
+            gas,
+            reverted: false,
+        });
+    }
+}
+
+impl<CTX: ContextTr> PrecompileProvider<CTX> for Inference {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, _: <CTX::Cfg as revm::context_interface::Cfg>::Spec) -> bool {
+        false
+    }
+
+    fn run(
+        &mut self,
+        context: &mut CTX,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        if inputs.bytecode_address != self.addresses.inference {
+            return Ok(None);
+        }
+        let input: Bytes = match &inputs.input {
+            CallInput::Bytes(bytes) => bytes.clone(),
+            CallInput::SharedBuffer(range) => context
+                .local()
+                .shared_memory_buffer_slice(range.clone())
+                .map(|slice| Bytes::copy_from_slice(&slice))
+                .unwrap_or_default(),
+        };
+        let mut charge = Charge::new(inputs.gas_limit);
+        let result = self.call(context, inputs, &input, &mut charge);
+        let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
+        let (result, output) = match result {
+            Ok(done) => {
+                self.record(context, inputs, &input, charge.used(), &done);
+                (InstructionResult::Return, done.output)
+            }
+            Err(Stop::Revert(data)) => (InstructionResult::Revert, data),
+            Err(Stop::OutOfGas) => {
+                gas.spend_all();
+                let halted =
+                    InterpreterResult::new(InstructionResult::PrecompileOOG, Bytes::new(), gas);
+                return Ok(Some(halted));
+            }
+            Err(Stop::Fault(fault)) => return Err(fault),
+        };
+        // A revert before anything was charged still pays the base price.
+        let used = charge.used().max(crate::gas::BASE).min(inputs.gas_limit);
+        if !gas.record_regular_cost(used) {
+            return Err("invariant: the charge is within the limit".to_owned());
+        }
+        Ok(Some(InterpreterResult::new(result, output, gas)))
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        &self.warm
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        *address == self.addresses.inference
+    }
+}
+
+/// Reads the chain through revm's journal, so that everything is metered and undone with its frame.
+struct Journal<'a, CTX> {
+    context: &'a mut CTX,
+    addresses: Addresses,
+}
+
+impl<CTX: ContextTr> ChainState for Journal<'_, CTX> {
+    fn registry_word(&mut self, key: U256) -> Result<(U256, bool), String> {
+        let registry = self.addresses.registry;
+        let journal = self.context.journal_mut();
+        journal
+            .load_account(registry)
+            .map_err(|error| error.to_string())?;
+        let word = journal
+            .sload(registry, key)
+            .map_err(|error| error.to_string())?;
+        Ok((word.data, word.is_cold))
+    }
+
+    fn is_warm(&mut self, model: B256) -> bool {
+        let key = U256::from_be_bytes(model.0);
+        !self
+            .context
+            .journal_mut()
+            .tload(self.addresses.inference, key)
+            .is_zero()
+    }
+
+    fn warm(&mut self, model: B256) {
+        let key = U256::from_be_bytes(model.0);
+        self.context
+            .journal_mut()
+            .tstore(self.addresses.inference, key, U256::ONE);
+    }
+
+    fn height(&self) -> u64 {
+        self.context.block().number().saturating_to()
+    }
+}
