@@ -31,6 +31,7 @@ pub mod gemm;
 pub mod half;
 pub mod isa;
 pub mod math;
+pub mod ml;
 pub mod nan;
 pub mod norm;
 pub mod pool;

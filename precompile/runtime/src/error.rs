@@ -153,6 +153,19 @@ pub enum OpError {
         /// What is wrong.
         why: &'static str,
     },
+    /// Two lists of a node that describe the same things have different lengths.
+    #[error("attribute {name}: {got} entries, {want} needed")]
+    Length {
+        /// The attribute.
+        name: &'static str,
+        /// The entries needed.
+        want: usize,
+        /// The entries found.
+        got: usize,
+    },
+    /// The nodes of a tree ensemble are no trees.
+    #[error("tree ensemble: {0}")]
+    Trees(#[from] assay_numerics::tree::SpecError),
     /// The operator, in this form, is not supported.
     #[error("{what} is not supported")]
     Unsupported {

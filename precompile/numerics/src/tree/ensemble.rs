@@ -5,7 +5,7 @@ use super::complete::{Complete, SLOTS};
 use super::linked::{AnyTest, AtMost, Linked, Sets};
 use super::normal::{Flat, Source};
 use super::spec::MAX_INDEX;
-use super::{EnsembleSpec, Leaves, Real, SpecError};
+use super::{EnsembleSpec, Feature, Leaves, Node, Real, SpecError};
 use crate::engine::Engine;
 
 /// Is the number of steps below which rows are not handed to other threads.
@@ -22,6 +22,9 @@ pub struct Ensemble<T> {
     leaves: Leaves<T>,
     trees: usize,
     depth: usize,
+    steps: usize,
+    weights: usize,
+    asks_equality: bool,
     features: usize,
     targets: usize,
     aggregate: Aggregate,
@@ -40,12 +43,21 @@ impl<T: Real> Ensemble<T> {
     /// Checks an ensemble and lays it out.
     pub fn pack(spec: &EnsembleSpec<T>) -> Result<Self, SpecError> {
         let flat = Flat::new(spec)?;
-        let depth = flat.trees.iter().map(|tree| tree.depth).max();
+        let trees = flat.trees.len();
+        let depth = flat.trees.iter().map(|tree| tree.depth).max().unwrap_or(0);
         let features = flat.sources.iter().map(|source| source.feature + 1).max();
+        let largest_set = spec.sets.iter().map(Vec::len).max().unwrap_or(0);
+        let steps_per_branch = 1 + (usize::BITS - largest_set.leading_zeros()) as usize;
+        let largest_leaf = spec.nodes.iter().map(Node::weights).max().unwrap_or(0);
         Ok(Self {
             layout: Layout::new(&flat, spec)?,
-            trees: flat.trees.len(),
-            depth: depth.unwrap_or(0),
+            steps: trees
+                .saturating_mul(depth.max(1))
+                .saturating_mul(steps_per_branch),
+            weights: trees.saturating_mul(largest_leaf),
+            asks_equality: spec.nodes.iter().any(Node::asks_equality),
+            depth,
+            trees,
             features: features.unwrap_or(0),
             sources: flat.sources,
             leaves: flat.leaves,
@@ -65,6 +77,12 @@ impl<T: Real> Ensemble<T> {
         self.targets
     }
 
+    /// Tells whether some branch asks for equality or membership. f64 features can be compared
+    /// with f32 thresholds only where none does.
+    pub fn asks_equality(&self) -> bool {
+        self.asks_equality
+    }
+
     /// Returns the number of trees.
     pub fn trees(&self) -> usize {
         self.trees
@@ -75,9 +93,15 @@ impl<T: Real> Ensemble<T> {
         self.depth
     }
 
-    /// Returns the steps a row may take at most: what its computation is charged by.
+    /// Returns the steps a row may take at most: what its computation is charged by. A search in a
+    /// set counts as the steps of its bisection.
     pub fn steps_per_row(&self) -> usize {
-        self.trees.saturating_mul(self.depth.max(1))
+        self.steps
+    }
+
+    /// Returns the leaf weights a row may add at most.
+    pub fn weights_per_row(&self) -> usize {
+        self.weights
     }
 
     /// Computes the scores of rows of `columns` features each.
@@ -85,7 +109,14 @@ impl<T: Real> Ensemble<T> {
     /// # Panics
     /// Panics when a row has too few columns or a slice is not `rows` rows long.
     // Spec: N-13
-    pub fn scores(&self, engine: &Engine, x: &[T], columns: usize, rows: usize, out: &mut [T]) {
+    pub fn scores<X: Feature<T>>(
+        &self,
+        engine: &Engine,
+        x: &[X],
+        columns: usize,
+        rows: usize,
+        out: &mut [T],
+    ) {
         assert!(columns >= self.features, "rows have too few columns");
         assert!(x.len() == columns * rows, "the input is not `rows` rows");
         assert!(
@@ -110,7 +141,7 @@ impl<T: Real> Ensemble<T> {
     }
 
     /// Computes rows in blocks.
-    fn piece(&self, x: &[T], columns: usize, out: &mut [T]) {
+    fn piece<X: Feature<T>>(&self, x: &[X], columns: usize, out: &mut [T]) {
         let rows = out.len() / self.targets;
         let width = self.sources.len() + 1;
         if width <= SLOTS && rows == 1 {
@@ -132,9 +163,9 @@ impl<T: Real> Ensemble<T> {
     }
 
     /// Fills the slots of a row from its features; slot 0 stays NaN.
-    fn load(&self, x: &[T], slots: &mut [T]) {
+    fn load<X: Feature<T>>(&self, x: &[X], slots: &mut [T]) {
         for (slot, source) in slots[1..].iter_mut().zip(&self.sources) {
-            let value = x[source.feature];
+            let value = x[source.feature].slot(source.strict);
             *slot = if source.missing_low && value.is_nan() {
                 T::NEG_INFINITY
             } else {

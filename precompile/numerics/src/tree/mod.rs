@@ -15,6 +15,7 @@
 mod aggregate;
 mod complete;
 mod ensemble;
+mod feature;
 mod linked;
 mod normal;
 mod real;
@@ -28,5 +29,6 @@ mod tests;
 pub use aggregate::Aggregate;
 use aggregate::Leaves;
 pub use ensemble::Ensemble;
+pub use feature::Feature;
 pub use real::Real;
 pub use spec::{Branch, Compare, EnsembleSpec, MAX_DEPTH, Node, SpecError, Weight};

@@ -40,6 +40,8 @@ pub(super) struct FlatTree<T> {
 pub(super) struct Source {
     pub(super) feature: usize,
     pub(super) missing_low: bool,
+    /// Says that the branches ask `x < t` (or its opposite).
+    pub(super) strict: bool,
 }
 
 /// Is a checked ensemble in one form, ready to be laid out.
@@ -92,6 +94,7 @@ fn normalise<T: Real>(branch: &Branch<T>) -> Normal<T> {
     let source = Source {
         feature: branch.feature,
         missing_low,
+        strict: matches!(branch.compare, Compare::Lt | Compare::Gte),
     };
     Normal {
         test,

@@ -57,6 +57,24 @@ pub enum Node<T> {
     Leaf(Range<usize>),
 }
 
+impl<T> Node<T> {
+    pub(super) fn weights(&self) -> usize {
+        match self {
+            Node::Branch(_) => 0,
+            Node::Leaf(range) => range.len(),
+        }
+    }
+
+    pub(super) fn asks_equality(&self) -> bool {
+        match self {
+            Node::Branch(branch) => {
+                matches!(branch.compare, Compare::Eq | Compare::Neq | Compare::Member)
+            }
+            Node::Leaf(_) => false,
+        }
+    }
+}
+
 /// Is what a leaf adds to one target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight<T> {

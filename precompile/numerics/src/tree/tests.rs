@@ -21,7 +21,7 @@ impl Random {
 }
 
 /// Draws from few values, so that equality and the special ones occur.
-trait Draw: Real {
+trait Draw: Real + Feature<Self> {
     fn draw(random: &mut Random) -> Self;
     fn bits(self) -> u64;
 }
@@ -393,4 +393,69 @@ fn charges_trees_times_depth() {
         (2, 1, 1)
     );
     assert_eq!(packed.steps_per_row(), 2);
+}
+
+#[test]
+fn doubles_meet_the_thresholds_of_an_f32_ensemble_exactly() {
+    let mut random = Random(5);
+    let kind = Kind {
+        compares: ORDERED,
+        features: 4,
+        targets: 1,
+        weights_per_leaf: 1,
+        max_depth: 5,
+        leaf_percent: 10,
+    };
+    let narrow = forest::<f32>(kind, 12, Aggregate::Sum, &mut random);
+    let widen = |node: &Node<f32>| match node {
+        Node::Leaf(range) => Node::Leaf(range.clone()),
+        Node::Branch(b) => Node::Branch(Branch {
+            compare: b.compare,
+            feature: b.feature,
+            threshold: f64::from(b.threshold),
+            set: b.set,
+            missing_true: b.missing_true,
+            on_true: b.on_true,
+            on_false: b.on_false,
+        }),
+    };
+    // Whole leaves, so that sums are exact in both types.
+    let value = |i: usize| i as f32;
+    let weigh = |i| Weight {
+        target: 0,
+        value: value(i),
+    };
+    let narrow = EnsembleSpec {
+        weights: (0..narrow.weights.len()).map(weigh).collect(),
+        base: Vec::new(),
+        ..narrow
+    };
+    let wide = EnsembleSpec {
+        nodes: narrow.nodes.iter().map(widen).collect(),
+        roots: narrow.roots.clone(),
+        weights: (0..narrow.weights.len())
+            .map(|i| Weight {
+                target: 0,
+                value: f64::from(value(i)),
+            })
+            .collect(),
+        sets: Vec::new(),
+        targets: 1,
+        aggregate: Aggregate::Sum,
+        base: Vec::new(),
+    };
+    let packed = Ensemble::pack(&narrow).expect("trees");
+    assert!(!packed.asks_equality());
+    let (columns, rows) = (packed.features(), 50);
+    let x: Vec<f64> = (0..columns * rows)
+        .map(|i| {
+            let x = f64::draw(&mut random);
+            [x, x.next_up(), x.next_down(), f64::NAN][i % 4]
+        })
+        .collect();
+    let mut out = vec![0.0; rows];
+    packed.scores(&Engine::single(), &x, columns, rows, &mut out);
+    for (row, got) in x.chunks(columns).zip(out) {
+        assert_eq!(f64::from(got), oracle::scores(&wide, row)[0]);
+    }
 }

@@ -12,6 +12,7 @@ mod matmul;
 #[macro_use]
 mod moves;
 mod generate;
+mod ml;
 mod select;
 mod shape;
 mod suppress;
@@ -183,6 +184,7 @@ impl Entry {
 /// Every family's table.
 #[rustfmt::skip]
 const FAMILIES: &[&[Entry]] = &[
+    ml::TABLE,
     shape::TABLE,
     matmul::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
