@@ -113,6 +113,12 @@ def final(estimator):
     return final(steps[-1][1]) if steps else estimator
 
 
+def selects_columns(estimator):
+    """Says whether an estimator contains a ColumnTransformer, which picks columns by name."""
+    steps = [step for _, step in getattr(estimator, "steps", [])]
+    return type(estimator).__name__ == "ColumnTransformer" or any(map(selects_columns, steps))
+
+
 def register_boosting():
     """Lets scikit-learn pipelines contain XGBoost and LightGBM steps."""
     from skl2onnx import update_registered_converter

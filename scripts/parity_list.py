@@ -17,13 +17,19 @@ import parity_data as data
 
 @dataclass(frozen=True)
 class Entry:
-    """Describes one model; `trees` and `encoders` count towards the list's quotas."""
+    """Describes one model; `trees` and `encoders` count towards the list's quotas.
+
+    `tolerance` is the relative error allowed against onnxruntime, and `conditioning` says why it is
+    more than the usual 1e-5.
+    """
 
     name: str
     data: Callable
     build: Callable
     trees: int = 0
     encoders: bool = False
+    tolerance: float = 1e-5
+    conditioning: str | None = None
 
 
 BINARY = lambda: data.classes(2)  # noqa: E731

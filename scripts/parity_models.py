@@ -102,6 +102,8 @@ def export(cases, entry):
         labels=labels is not None,
         native_output=native_output(outputs, native, labels),
         onnxruntime_reproducible=reproducible,
+        rtol=entry.tolerance,
+        conditioning=entry.conditioning,
     )
     write(os.path.join(folder, "native.pb"), tensor_bytes(native))
     if labels is not None:

@@ -7,3 +7,4 @@
 pub mod cases;
 pub mod compare;
 pub mod coverage;
+pub mod parity;
