@@ -198,49 +198,66 @@ pub fn conv_transpose<T: Real>(
         images * channels * in_plane,
         "as many images as the output has"
     );
+    if out.is_empty() {
+        return;
+    }
     let steps = super::geometry::scaled(&row_strides(&shape.output), &shape.strides);
-    for (phase, weights) in &weights.phases {
-        let (first, field) = shape.field(phase);
-        let count = field.positions();
-        if count == 0 || out.is_empty() {
-            continue;
-        }
-        let offset: usize = first
-            .iter()
-            .zip(row_strides(&shape.output))
-            .map(|(f, s)| f * s)
-            .sum();
-        let spread = positions(&field.output, &steps);
-        let mut canvas = Canvas::new(&field, channels);
-        let mut part = vec![T::ZERO; outputs * count];
-        for image in 0..images {
-            canvas.fill(
-                engine,
-                &field,
-                &x[image * channels * in_plane..][..channels * in_plane],
-            );
-            let epilogue = Epilogue {
-                row_bias: bias,
-                ..Epilogue::default()
-            };
+    let fields: Vec<(Vec<usize>, Field)> = weights
+        .phases
+        .iter()
+        .map(|(phase, _)| shape.field(phase))
+        .collect();
+    // All phases see the same padded input.
+    let Some((_, any)) = fields.first() else {
+        return;
+    };
+    let mut canvas = Canvas::new(any, channels);
+    let epilogue = Epilogue {
+        row_bias: bias,
+        ..Epilogue::default()
+    };
+    for (image, out) in out.chunks_exact_mut(outputs * out_plane).enumerate() {
+        canvas.fill(
+            engine,
+            any,
+            &x[image * channels * in_plane..][..channels * in_plane],
+        );
+        for ((first, field), (_, weights)) in fields.iter().zip(&weights.phases) {
+            let count = field.positions();
+            if count == 0 {
+                continue;
+            }
+            let start = first
+                .iter()
+                .zip(row_strides(&shape.output))
+                .map(|(f, s)| f * s)
+                .sum();
+            let mut part = vec![T::ZERO; outputs * count];
             for_groups(
                 engine,
                 shape.groups,
                 weights,
-                &field,
+                field,
                 &canvas,
                 &epilogue,
                 &mut part,
             );
-            let out = &mut out[image * outputs * out_plane..][..outputs * out_plane];
-            for (part, out) in part
-                .chunks_exact(count)
-                .zip(out.chunks_exact_mut(out_plane))
-            {
-                for (x, to) in part.iter().zip(&spread) {
-                    out[offset + to] = *x;
-                }
-            }
+            spread(
+                &part,
+                &positions(&field.output, &steps),
+                start,
+                out_plane,
+                out,
+            );
+        }
+    }
+}
+
+/// Puts the outputs of one phase where they belong in every channel.
+fn spread<T: Real>(part: &[T], to: &[usize], start: usize, plane: usize, out: &mut [T]) {
+    for (part, out) in part.chunks_exact(to.len()).zip(out.chunks_exact_mut(plane)) {
+        for (x, to) in part.iter().zip(to) {
+            out[start + to] = *x;
         }
     }
 }

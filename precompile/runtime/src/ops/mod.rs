@@ -7,8 +7,10 @@
 
 mod attributes;
 mod context;
+mod conv;
 mod dense;
 mod matmul;
+mod window;
 #[macro_use]
 mod moves;
 mod generate;
@@ -186,7 +188,7 @@ impl Entry {
 const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
-    matmul::TABLE,
+    matmul::TABLE, conv::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
