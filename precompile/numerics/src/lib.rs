@@ -40,6 +40,7 @@ pub mod quant;
 pub mod range;
 pub mod reduce;
 pub mod scan;
+pub mod selftest;
 pub mod softmax;
 pub mod sort;
 pub mod tiny;
