@@ -7,6 +7,7 @@ mod input;
 mod json;
 mod pack;
 mod run;
+mod selftest;
 
 use clap::Subcommand;
 
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Measure latency and throughput.
     #[command(after_help = "Example: assay model bench credit.assay --threads 2")]
     Bench(bench::Args),
+    /// Compare this machine's bits with the golden digests of every rule.
+    #[command(after_help = "Example: assay model selftest --json")]
+    Selftest(selftest::Args),
 }
 
 /// Runs one of the commands.
@@ -38,5 +42,6 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Pack(args) => pack::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
     }
 }
