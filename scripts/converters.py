@@ -211,8 +211,13 @@ def from_catboost(estimator, _columns, _per_column):
 
 
 def from_torch(module, columns, _per_column):
+    import inspect
+
     import torch
 
+    # The exporter that traces the module writes plainer graphs; before 2.5 there is no other.
+    known = inspect.signature(torch.onnx.export).parameters
+    tracing = {"dynamo": False} if "dynamo" in known else {}
     module = module.eval()
     sample = torch.zeros((2, len(columns)), dtype=torch.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -220,6 +225,6 @@ def from_torch(module, columns, _per_column):
         torch.onnx.export(
             module, (sample,), path, input_names=["features"], output_names=["output"],
             dynamic_axes={"features": {0: "batch"}, "output": {0: "batch"}},
-            opset_version=17, dynamo=False,
+            opset_version=17, **tracing,
         )
         return onnx.load(path)

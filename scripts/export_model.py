@@ -224,7 +224,9 @@ def native(estimator, table):
         import torch
 
         with torch.no_grad():
-            answers = estimator.eval()(torch.tensor(np.asarray(table.values, np.float32))).numpy()
+            # Through lists: PyTorch built for another NumPy cannot share arrays with this one.
+            rows = torch.tensor(np.asarray(table.values, np.float32).tolist(), dtype=torch.float32)
+            answers = estimator.eval()(rows).tolist()
     elif library == "xgboost" and not hasattr(estimator, "fit"):
         import xgboost
 

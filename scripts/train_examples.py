@@ -181,7 +181,7 @@ def main():
     parser.add_argument("--out", default=os.path.join(ROOT, "precompile", "runtime", "models"))
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    for train in (credit, volatility, liquidation):
+    for train in (liquidation, credit, volatility):
         print(f"== {train.__name__}")
         train(args.out)
 
