@@ -25,6 +25,8 @@ pub type PortableFma = HardFma;
 #[cfg(not(any(target_arch = "aarch64", target_feature = "fma")))]
 pub type PortableFma = SoftFma;
 
+// The one place where the methods are the instruction.
+#[allow(clippy::disallowed_methods)]
 impl Fma for HardFma {
     #[inline(always)]
     fn fma32(a: f32, b: f32, c: f32) -> f32 {

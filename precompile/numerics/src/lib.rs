@@ -11,6 +11,8 @@
 
 // Bodies of `multiversion!` all take the fused multiply-add, also those that have no use for it.
 #![allow(clippy::extra_unused_type_parameters)]
+// Tests compare with the platform's functions.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 #[macro_use]
 mod multiversion;

@@ -9,7 +9,7 @@ use super::wide::functions as wide;
 use super::wide::rounding::{BINARY32, BINARY64, Format, Rounded, round, settle};
 use crate::engine::Engine;
 use crate::fma::{PortableFma, SoftFma};
-use crate::nan::{CANONICAL_F64, canonical_f32};
+use crate::nan::{CANONICAL_F64, canonical_f32, canonical_f64};
 
 /// Bounds the relative error of the f64 lane: y ln x is below 128 with three roundings of 2^-52.
 const LANE_ERROR: f64 = f64::from_bits((1023 - 42) << 52);
@@ -67,7 +67,16 @@ pub fn pow(x: f32, y: f32) -> f32 {
 /// Computes x^y, correctly rounded, with the special cases of IEEE 754's pow, in f64.
 // Spec: N-8.3
 pub(super) fn pow_double(x: f64, y: f64) -> f64 {
-    power(x, y, BINARY64)
+    if y == 2.0 {
+        canonical_f64(x * x)
+    } else if y == 0.5 && x >= 0.0 {
+        // The power of -0 is +0.
+        (x + 0.0).sqrt()
+    } else if y == -1.0 {
+        canonical_f64(1.0 / x)
+    } else {
+        power(x, y, BINARY64)
+    }
 }
 
 /// Computes a power that the lane leaves open.
@@ -202,6 +211,10 @@ fn integer_root(x: u64) -> Option<u64> {
 pub fn pow_f32(engine: &Engine, x: &[f32], y: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "bases and exponents have the same length");
     assert_eq!(x.len(), out.len(), "input and output have the same length");
+    let first = y.first().copied().unwrap_or(1.0);
+    if y.iter().all(|y| y.to_bits() == first.to_bits()) {
+        return pow_scalar_f32(engine, x, first, out);
+    }
     engine.pool().run_pieces(out, PIECE, |i, out| {
         let range = i * PIECE..i * PIECE + out.len();
         map(engine, &x[range.clone()], &y[range], out);

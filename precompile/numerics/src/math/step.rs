@@ -15,7 +15,7 @@ pub(crate) trait Step: Copy {
 impl Step for HardFma {
     #[inline(always)]
     fn mul_add(a: f64, b: f64, c: f64) -> f64 {
-        a.mul_add(b, c)
+        <Self as crate::fma::Fma>::fma64(a, b, c)
     }
 }
 

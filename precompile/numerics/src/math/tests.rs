@@ -172,3 +172,61 @@ fn threads_do_not_change_bits() {
         );
     }
 }
+
+#[test]
+fn powers_of_a_slice_are_those_of_its_elements() {
+    let bases = samples();
+    for y in [
+        2.0, 3.0, 0.5, -1.0, 1.0, 0.0, 1.7, -2.0, -0.5, 4.0, INF, NAN,
+    ] {
+        let want: Vec<u32> = bases.iter().map(|&x| pow(x, y).to_bits()).collect();
+        for engine in engines() {
+            let mut got = vec![0.0; bases.len()];
+            pow_scalar_f32(&engine, &bases, y, &mut got);
+            for i in 0..bases.len() {
+                let isa = engine.isa().name();
+                assert_eq!(got[i].to_bits(), want[i], "{}^{y} {isa}", bases[i]);
+            }
+            let mut same = vec![0.0; bases.len()];
+            pow_f32(&engine, &bases, &vec![y; bases.len()], &mut same);
+            assert!(
+                got.iter()
+                    .zip(&same)
+                    .all(|(a, b)| a.to_bits() == b.to_bits()),
+                "{y}"
+            );
+        }
+    }
+    let exponents: Vec<f32> = (0..bases.len())
+        .map(|i| (i % 97) as f32 * 0.25 - 12.0)
+        .collect();
+    let want: Vec<u32> = bases
+        .iter()
+        .zip(&exponents)
+        .map(|(&x, &y)| pow(x, y).to_bits())
+        .collect();
+    for engine in engines() {
+        let mut got = vec![0.0; bases.len()];
+        pow_f32(&engine, &bases, &exponents, &mut got);
+        for i in 0..bases.len() {
+            assert_eq!(got[i].to_bits(), want[i], "{}^{}", bases[i], exponents[i]);
+        }
+    }
+}
+
+#[test]
+fn f64_slices_hold_the_results_of_their_elements() {
+    let x: Vec<f64> = (0..150).map(|i| f64::from(i) * 0.37 - 20.0).collect();
+    let engine = Engine::new(crate::Isa::detect(), 2);
+    let mut y = vec![0.0; x.len()];
+    double::exp_f64(&engine, &x, &mut y);
+    assert!(
+        x.iter()
+            .zip(&y)
+            .all(|(&x, y)| double::exp(x).to_bits() == y.to_bits())
+    );
+    let mut powers = vec![0.0; x.len()];
+    pow_f64(&engine, &y, &x, &mut powers);
+    let want = y.iter().zip(&x).map(|(&y, &x)| double::pow(y, x).to_bits());
+    assert!(powers.iter().map(|p| p.to_bits()).eq(want));
+}
