@@ -13,4 +13,4 @@ cargo build --release --quiet --manifest-path scripts/check_math/Cargo.toml \
     echo "commit: $(git rev-parse --short HEAD)"
     echo "cpu: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)"
 } >>"$log"
-nice -n 19 target/check_math/release/check_math "$@" | tee -a "$log"
+nice -n "${NICE:-19}" target/check_math/release/check_math "$@" | tee -a "$log"
