@@ -9,6 +9,7 @@
 //! allocated, and every result is a function of model and input alone.
 
 pub mod bundle;
+pub mod candle;
 pub mod elements;
 pub mod identity;
 pub mod json;
