@@ -41,6 +41,7 @@ pub mod pooling;
 pub mod quant;
 pub mod range;
 pub mod reduce;
+pub mod resample;
 pub mod scan;
 pub mod selftest;
 pub mod softmax;

@@ -25,6 +25,8 @@ pub enum LimitKind {
     Depth,
     /// Metered work.
     Work,
+    /// Bytes of text in string outputs.
+    TextBytes,
     /// Iterations of one loop.
     Iterations,
     /// Attributes of one node.
@@ -44,6 +46,7 @@ impl fmt::Display for LimitKind {
             LimitKind::LiveBytes => "live bytes",
             LimitKind::Depth => "subgraph depth",
             LimitKind::Work => "work units",
+            LimitKind::TextBytes => "bytes of text",
             LimitKind::Iterations => "loop iterations",
             LimitKind::Attributes => "attributes of one node",
             LimitKind::NameBytes => "bytes of one name",

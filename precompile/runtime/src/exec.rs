@@ -8,7 +8,7 @@ use crate::error::{ExecError, LimitKind, LoadError, OpError};
 use crate::graph::{Graph, Node, Shared, fact_of};
 use crate::limits::Limits;
 use crate::ops::{CostCx, Fact, InferCx, Ins, Known, Op, RunCx, Scratch};
-use crate::plan::{Arg, Fixed, Place, Step, check_fact};
+use crate::plan::{Arg, Fixed, Place, Step, check_fact, check_text, string_count};
 use crate::tensor::{Data, Out, Tensor, Value, View};
 
 /// Inputs and outputs up to which a step needs no heap.
@@ -162,6 +162,16 @@ fn run_step(
                 .collect();
             &heap
         };
+        let strings = written.iter().filter(|data| matches!(data, Data::Str(_)));
+        let strings = strings.map(Data::len).sum();
+        if strings > 0 {
+            check_text(
+                node.op.as_ref(),
+                ins.iter().flatten().copied(),
+                strings,
+                limits,
+            )?;
+        }
         let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work);
         write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
     };
@@ -220,6 +230,10 @@ fn run_fixed_op(
     ins: &[Option<View<'_>>],
     facts: &[Fact],
 ) -> Result<Vec<Value>, OpError> {
+    let strings = string_count(facts);
+    if strings > 0 && !op.is_alias() {
+        check_text(op, ins.iter().flatten().copied(), strings, cx.limits())?;
+    }
     let mut tensors = facts
         .iter()
         .map(|fact| match fact {
@@ -363,6 +377,7 @@ fn run_node(
         Err(error) => return Err(error),
     }
     if node.op.is_dynamic() {
+        check_dynamic_text(node.op.as_ref(), ins, &facts, limits)?;
         return node.op.run_dynamic(&mut run, ins);
     }
     let views: Vec<Option<View<'_>>> = ins
@@ -370,6 +385,21 @@ fn run_node(
         .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
         .collect();
     run_fixed_op(node.op.as_ref(), &mut run, &views, &facts)
+}
+
+/// Checks the text of a dynamic operator's outputs as far as their sizes are known.
+fn check_dynamic_text(
+    op: &dyn Op,
+    ins: &[Option<&Value>],
+    facts: &[Fact],
+    limits: &Limits,
+) -> Result<(), OpError> {
+    let strings = string_count(facts);
+    if strings == 0 || op.is_alias() {
+        return Ok(());
+    }
+    let tensors = ins.iter().flatten().filter_map(|value| value.as_tensor());
+    check_text(op, tensors.map(Tensor::view), strings, limits)
 }
 
 /// Computes a node whose inputs are all constants, when that is cheap enough at load.
@@ -420,6 +450,7 @@ pub(crate) fn fold(
     let mut left = shared.limits.work;
     let mut run = RunCx::new(shared.engine, shared.limits, &mut scratch, &mut left);
     if node.op.is_dynamic() {
+        check_dynamic_text(node.op.as_ref(), &ins, &facts, shared.limits).map_err(at_node)?;
         return node
             .op
             .run_dynamic(&mut run, &ins)

@@ -19,6 +19,8 @@ pub struct Limits {
     pub depth: u64,
     /// Work units (see `Cost::work`) one run, or all constant folding at load, may spend.
     pub work: u64,
+    /// Bytes of text in one operator's string outputs.
+    pub text_bytes: u64,
     /// Iterations of one loop.
     pub iterations: u64,
     /// Attributes of one node.
@@ -38,6 +40,7 @@ impl Default for Limits {
             live_bytes: 2 << 30,
             depth: 16,
             work: 1 << 42,
+            text_bytes: 64 << 20,
             iterations: 1 << 20,
             attributes: 256,
             name_bytes: 4096,

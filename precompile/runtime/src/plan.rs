@@ -14,7 +14,7 @@ use crate::error::{ExecError, LimitKind, OpError};
 use crate::exec;
 use crate::graph::{Graph, Node, ValueId, fact_of};
 use crate::limits::Limits;
-use crate::ops::{CostCx, Fact, InferCx, Known, TensorFact};
+use crate::ops::{CostCx, Fact, InferCx, Known, Op, TensorFact};
 use crate::tensor::{Value, View, element_count};
 
 /// Elements up to which a value that shapes alone decide is computed while planning.
@@ -72,12 +72,23 @@ impl Walk {
     }
 }
 
+/// Says what a walk is for. Operators with subgraphs walk those once for facts and once for costs:
+/// a walk for facts that counted costs as well would double its work with every level.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Types and shapes; every cost is left at zero.
+    Facts,
+    /// Types, shapes and costs.
+    FactsAndCosts,
+}
+
 /// Visits the graph with facts about its inputs. Fails when an operator refuses its inputs; what is
 /// merely not known yet is left open.
 pub(crate) fn walk(
     graph: &Graph,
     inputs: Vec<Known<'_>>,
     limits: &Limits,
+    want: Want,
 ) -> Result<Walk, OpError> {
     let count = graph.constants.len();
     let mut state = Walk {
@@ -96,7 +107,7 @@ pub(crate) fn walk(
         input_values[id.index()] = known.value;
     }
     for node in &graph.nodes {
-        visit(graph, node, &input_values, &mut state, limits).map_err(|source| {
+        visit(graph, node, &input_values, &mut state, limits, want).map_err(|source| {
             OpError::Nested(Box::new(ExecError::Node {
                 node: node.name.clone(),
                 op: node.op_type.clone(),
@@ -113,6 +124,7 @@ fn visit(
     input_values: &[Option<View<'_>>],
     state: &mut Walk,
     limits: &Limits,
+    want: Want,
 ) -> Result<(), OpError> {
     let wanted = node.outputs.len();
     let (facts, cost, values) = {
@@ -136,7 +148,9 @@ fn visit(
                     }
                 }
                 let values = evaluate(node, &ins, &facts, &cx, limits)?;
-                let cost = if values.is_some() {
+                let cost = if want == Want::Facts {
+                    Ok(Cost::default())
+                } else if values.is_some() {
                     Ok(Cost {
                         nodes: 1,
                         ..Cost::default()
@@ -268,7 +282,49 @@ pub(crate) fn check_fact(fact: &TensorFact, limits: &Limits) -> Result<(), OpErr
             got: count,
         });
     }
+    let bytes = count.saturating_mul(fact.dtype.size_bytes() as u64);
+    if bytes > limits.live_bytes {
+        return Err(OpError::Limit {
+            kind: LimitKind::LiveBytes,
+            limit: limits.live_bytes,
+            got: bytes,
+        });
+    }
     Ok(())
+}
+
+/// Checks the text that an operator may write before it copies any: each of its string outputs
+/// could hold the longest string it reads in every element.
+pub(crate) fn check_text<'v>(
+    op: &dyn Op,
+    ins: impl Iterator<Item = View<'v>>,
+    strings: usize,
+    limits: &Limits,
+) -> Result<(), OpError> {
+    let longest = ins
+        .filter_map(|view| view.as_slice::<String>().ok())
+        .flatten()
+        .map(String::len)
+        .chain([op.longest_text()])
+        .max();
+    let bytes = (strings as u64).saturating_mul(longest.unwrap_or(0) as u64);
+    if bytes > limits.text_bytes {
+        return Err(OpError::Limit {
+            kind: LimitKind::TextBytes,
+            limit: limits.text_bytes,
+            got: bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Counts the elements of string outputs.
+pub(crate) fn string_count(facts: &[Fact]) -> usize {
+    let strings = facts.iter().filter_map(|fact| match fact {
+        Fact::Tensor(fact) if fact.dtype == DType::Str => Some(fact.count() as usize),
+        _ => None,
+    });
+    strings.fold(0, usize::saturating_add)
 }
 
 /// Says where a step finds a value.
@@ -352,7 +408,7 @@ impl Plan {
                 value: None,
             })
             .collect();
-        let walk = walk(graph, known, limits).map_err(unwrap_nested)?;
+        let walk = walk(graph, known, limits, Want::FactsAndCosts).map_err(unwrap_nested)?;
         let fixed = fix(graph, &walk, limits)?;
         let shapes = facts
             .iter()

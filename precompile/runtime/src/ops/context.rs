@@ -5,12 +5,12 @@ use std::sync::Arc;
 use assay_numerics::Engine;
 
 use crate::cost::Cost;
-use crate::error::{LimitKind, OpError};
+use crate::error::{ExecError, LimitKind, OpError};
 use crate::exec;
-use crate::graph::Graph;
+use crate::graph::{self, Graph};
 use crate::limits::Limits;
 use crate::ops::{Fact, TensorFact};
-use crate::plan;
+use crate::plan::{self, Want};
 use crate::tensor::{Tensor, Value, View, element_count};
 
 /// Describes one input before the run: what is known of it, and its value when that is known.
@@ -112,7 +112,8 @@ impl<'a> InferCx<'a> {
 
     /// Infers a subgraph's outputs from facts about its inputs (captured values are found here).
     pub fn infer_graph(&self, sub: &Subgraph, formal: Vec<Fact>) -> Result<Vec<Fact>, OpError> {
-        Ok(plan::walk(&sub.graph, sub.facts(formal, self.ins), self.limits)?.outputs(&sub.graph))
+        let facts = sub.facts(formal, self.ins);
+        Ok(plan::walk(&sub.graph, facts, self.limits, Want::Facts)?.outputs(&sub.graph))
     }
 }
 
@@ -166,6 +167,16 @@ impl<'a> CostCx<'a> {
         }
     }
 
+    /// Returns the limits every size is checked against.
+    pub fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    /// Describes an output of any kind.
+    pub fn output_fact(&self, output: usize) -> Option<&'a Fact> {
+        self.outs.get(output)
+    }
+
     /// Counts reading every tensor input and writing every tensor output once.
     pub fn traffic(&self) -> Cost {
         let mut cost = Cost::default();
@@ -200,9 +211,14 @@ impl<'a> CostCx<'a> {
 
     /// Bounds one pass through a subgraph.
     pub fn graph_cost(&self, sub: &Subgraph, formal: Vec<Fact>) -> Result<Cost, OpError> {
-        plan::walk(&sub.graph, sub.facts(formal, self.ins), self.limits)?
+        let facts = sub.facts(formal, self.ins);
+        plan::walk(&sub.graph, facts, self.limits, Want::FactsAndCosts)?
             .cost(&sub.graph)
-            .map_err(|source| OpError::Nested(Box::new(source)))
+            .map_err(|source| match source {
+                // A part without a bound leaves the whole without one.
+                ExecError::Unbounded { .. } => OpError::Unknown { input: 0 },
+                source => OpError::Nested(Box::new(source)),
+            })
     }
 }
 
@@ -316,6 +332,22 @@ impl<'a> RunCx<'a> {
                     .saturating_add(work),
             }),
         }
+    }
+
+    /// Infers a subgraph's outputs from facts about its formal inputs; `ins` are the node's inputs.
+    pub fn infer_graph(
+        &self,
+        sub: &Subgraph,
+        formal: Vec<Fact>,
+        ins: &[Option<&Value>],
+    ) -> Result<Vec<Fact>, OpError> {
+        let known = |value: &Value| Known {
+            fact: graph::fact_of(value),
+            value: None,
+        };
+        let known: Vec<_> = ins.iter().map(|value| value.map(known)).collect();
+        let facts = sub.facts(formal, &known);
+        Ok(plan::walk(&sub.graph, facts, self.limits, Want::Facts)?.outputs(&sub.graph))
     }
 
     /// Runs a subgraph on its formal inputs; `ins` are the node's inputs, captured ones included.

@@ -13,13 +13,21 @@ mod matmul;
 mod window;
 #[macro_use]
 mod moves;
+mod control;
+#[cfg(test)]
+mod dynamic_tests;
 mod generate;
 mod ml;
+mod resize;
 mod select;
+mod sequence;
 mod shape;
+mod stack;
 mod suppress;
 #[cfg(test)]
 mod testing;
+mod text;
+mod tfidf;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
@@ -133,6 +141,11 @@ pub trait Op: Send + Sync {
         None
     }
 
+    /// Returns the bytes of the longest text in the node's attributes that may reach an output.
+    fn longest_text(&self) -> usize {
+        0
+    }
+
     /// Says that a constant input is no longer read after the node is built (its weights were
     /// packed), so that its memory can be given back.
     fn releases(&self, input: usize) -> bool {
@@ -192,7 +205,8 @@ const FAMILIES: &[&[Entry]] = &[
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
-    generate::TABLE, select::TABLE, suppress::TABLE,
+    control::TABLE, generate::TABLE, select::TABLE, sequence::TABLE, suppress::TABLE,
+    resize::TABLE, text::TABLE, tfidf::TABLE,
 ];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.

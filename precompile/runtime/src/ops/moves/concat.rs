@@ -4,7 +4,7 @@ use super::super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in
 use super::{moved, product, size_from};
 use crate::cost::Cost;
 use crate::error::OpError;
-use crate::tensor::Out;
+use crate::tensor::{Out, View};
 
 /// Joins the inputs along an axis.
 struct Concat {
@@ -37,16 +37,11 @@ impl Op for Concat {
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let out = &mut outs[0];
         let axis = axis_in(self.axis, out.shape.len())?;
-        let row = product(&out.shape[axis..]);
         let mut at = 0;
         for input in 0..ins.len() {
             let input = ins.get(input)?;
-            let width = product(&input.shape[axis..]);
-            pair_kinds!(&mut *out.data, input.data, |to, from| {
-                place(to, from, row, at, width);
-                Ok(())
-            })?;
-            at += width;
+            place_part(out, input, axis, at)?;
+            at += input.shape[axis];
         }
         Ok(())
     }
@@ -65,6 +60,36 @@ pub(crate) fn check_joins(a: &[usize], b: &[usize], axis: usize) -> Result<(), O
     Err(OpError::Shape {
         why: "tensors may differ only along the axis they are joined on",
         shapes: vec![a.to_vec(), b.to_vec()],
+    })
+}
+
+/// Copies a whole tensor into a longer one, from position `at` of the axis on.
+pub(crate) fn place_part(
+    out: &mut Out<'_>,
+    part: View<'_>,
+    axis: usize,
+    at: usize,
+) -> Result<(), OpError> {
+    let inner = product(&out.shape[axis + 1..]);
+    let (row, width) = (out.shape[axis] * inner, part.shape[axis] * inner);
+    pair_kinds!(&mut *out.data, part.data, |to, from| {
+        place(to, from, row, at * inner, width);
+        Ok(())
+    })
+}
+
+/// Fills a tensor with the part of a longer one that begins at position `at` of the axis.
+pub(crate) fn take_part(
+    out: &mut Out<'_>,
+    whole: View<'_>,
+    axis: usize,
+    at: usize,
+) -> Result<(), OpError> {
+    let inner = product(&out.shape[axis + 1..]);
+    let (row, width) = (whole.shape[axis] * inner, out.shape[axis] * inner);
+    pair_kinds!(&mut *out.data, whole.data, |to, from| {
+        take(to, from, row, at * inner, width);
+        Ok(())
     })
 }
 
@@ -136,15 +161,10 @@ impl Op for Split {
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let input = ins.get(0)?;
         let axis = axis_in(self.axis, input.shape.len())?;
-        let row = product(&input.shape[axis..]);
         let mut at = 0;
         for out in outs {
-            let width = product(&out.shape[axis..]);
-            pair_kinds!(&mut *out.data, input.data, |to, from| {
-                take(to, from, row, at, width);
-                Ok(())
-            })?;
-            at += width;
+            take_part(out, input, axis, at)?;
+            at += out.shape[axis];
         }
         Ok(())
     }

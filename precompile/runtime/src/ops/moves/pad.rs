@@ -225,7 +225,7 @@ fn sources(mode: Mode, dim: usize, margin: Margin, size: usize) -> Vec<usize> {
 }
 
 /// Fills the output by one map of positions for each axis.
-fn pick<T: Clone>(to: &mut [T], from: &[T], shape: &[usize], maps: &[Vec<usize>]) {
+pub(crate) fn pick<T: Clone>(to: &mut [T], from: &[T], shape: &[usize], maps: &[Vec<usize>]) {
     let strides = row_major(shape);
     let Some((inner, outer)) = maps.split_last() else {
         to.clone_from_slice(from);
