@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.26;
 
-import {ColumnInfo, IInference, Model, ModelInfo, Tensor} from "../interfaces/IInference.sol";
+import {IInference, Model, ModelInfo, Tensor} from "../interfaces/IInference.sol";
 import {InferenceCall} from "./InferenceCall.sol";
 
 /// @title Inference
@@ -15,7 +15,7 @@ library Inference {
     error NotOneColumn(uint256 columns);
     /// @notice No column holds the probability of this class.
     error UnknownClass(string classLabel);
-    /// @notice The model has fewer than two columns with a class: there is no label to choose.
+    /// @notice The model has one column, or the greatest holds no class: there is no label to choose.
     error NotClassifier();
     /// @notice The model's schema is not the one the contract was written for.
     error SchemaMismatch(bytes32 expected, bytes32 got);
@@ -67,9 +67,9 @@ library Inference {
     /// @param features One value per feature, in schema order and scale.
     /// @return Class, as the model's columns name it.
     function label(Model model, int256[] memory features) internal view returns (string memory) {
-        ColumnInfo[] memory columns = _classes(model);
+        (bytes memory columns, uint256 width) = _classes(model);
         int256[] memory values = predict(model, features);
-        return columns[_greatest(values, 0, columns.length)].classLabel;
+        return _classAt(columns, _greatest(values, 0, width));
     }
 
     // --- Batch calls ---
@@ -128,12 +128,12 @@ library Inference {
         view
         returns (string[] memory labels)
     {
-        ColumnInfo[] memory columns = _classes(model);
+        (bytes memory columns, uint256 width) = _classes(model);
         int256[] memory flat = predictBatch(model, rows, features);
-        if (flat.length != rows * columns.length) revert InferenceCall.NoPrecompile();
+        if (flat.length != rows * width) revert InferenceCall.NoPrecompile();
         labels = new string[](rows);
         for (uint256 row; row < rows; ++row) {
-            labels[row] = columns[_greatest(flat, row * columns.length, columns.length)].classLabel;
+            labels[row] = _classAt(columns, _greatest(flat, row * width, width));
         }
     }
 
@@ -179,7 +179,7 @@ library Inference {
     /// @param model Model to describe.
     /// @return Schema, inputs, outputs, cost and status.
     function describe(Model model) internal view returns (ModelInfo memory) {
-        InferenceCall.call(abi.encodeCall(IInference.describe, (model)));
+        InferenceCall.describe(model);
         return abi.decode(InferenceCall.returned(), (ModelInfo));
     }
 
@@ -187,7 +187,7 @@ library Inference {
     /// @param model Model to describe.
     /// @return Hash of feature schema and columns.
     function schemaHash(Model model) internal view returns (bytes32) {
-        InferenceCall.call(abi.encodeCall(IInference.describe, (model)));
+        InferenceCall.describe(model);
         return InferenceCall.returnedSchema();
     }
 
@@ -337,7 +337,7 @@ library Inference {
     }
 
     function _column(Model model, string memory classLabel) private view returns (uint256 column, uint256 width) {
-        InferenceCall.call(abi.encodeCall(IInference.describe, (model)));
+        InferenceCall.describe(model);
         bytes memory columns = InferenceCall.returnedColumns();
         width = InferenceCall.columnCount(columns);
         bytes32 wanted = keccak256(bytes(classLabel));
@@ -349,13 +349,17 @@ library Inference {
         revert UnknownClass(classLabel);
     }
 
-    function _classes(Model model) private view returns (ColumnInfo[] memory columns) {
-        InferenceCall.call(abi.encodeCall(IInference.describe, (model)));
-        columns = abi.decode(bytes.concat(bytes32(uint256(32)), InferenceCall.returnedColumns()), (ColumnInfo[]));
-        if (columns.length < 2) revert NotClassifier();
-        for (uint256 i; i < columns.length; ++i) {
-            if (bytes(columns[i].classLabel).length == 0) revert NotClassifier();
-        }
+    /// @dev Reads the columns of a model that has a choice of them.
+    function _classes(Model model) private view returns (bytes memory columns, uint256 width) {
+        InferenceCall.describe(model);
+        columns = InferenceCall.returnedColumns();
+        width = InferenceCall.columnCount(columns);
+        if (width < 2) revert NotClassifier();
+    }
+
+    function _classAt(bytes memory columns, uint256 column) private pure returns (string memory classLabel) {
+        classLabel = InferenceCall.classLabel(columns, column);
+        if (bytes(classLabel).length == 0) revert NotClassifier();
     }
 
     function _columnAt(int256[] memory values, uint256 column) private pure returns (int256) {
@@ -363,10 +367,19 @@ library Inference {
         return values[column];
     }
 
+    /// @dev Finds the greatest of `count` values from `start` on; the first of equals.
     function _greatest(int256[] memory values, uint256 start, uint256 count) private pure returns (uint256 best) {
         if (start + count > values.length) revert InferenceCall.NoPrecompile();
-        for (uint256 i = 1; i < count; ++i) {
-            if (values[start + i] > values[start + best]) best = i;
+        assembly ("memory-safe") {
+            let row := add(add(values, 0x20), shl(5, start))
+            let top := mload(row)
+            for { let i := 1 } lt(i, count) { i := add(i, 1) } {
+                let value := mload(add(row, shl(5, i)))
+                if sgt(value, top) {
+                    top := value
+                    best := i
+                }
+            }
         }
     }
 }

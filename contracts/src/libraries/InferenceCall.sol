@@ -73,6 +73,21 @@ library InferenceCall {
         _requireAnswer();
     }
 
+    /// @notice Calls `describe` and reverts as it reverts; the answer is left as return data.
+    /// @param model Model to describe.
+    function describe(Model model) internal view {
+        bytes4 selector = IInference.describe.selector;
+        address target = PRECOMPILE;
+        bool ok;
+        assembly ("memory-safe") {
+            mstore(0x00, selector)
+            mstore(0x04, model)
+            ok := staticcall(gas(), target, 0x00, 0x24, 0x00, 0x00)
+        }
+        if (!ok) bubble();
+        _requireAnswer();
+    }
+
     /// @notice Calls the precompile; only an answer or a typed error comes back.
     /// @param data Calldata.
     /// @return ok Whether the precompile answered; else its typed error is the return data.
@@ -188,6 +203,25 @@ library InferenceCall {
     /// @param index Column, below the count.
     /// @return hash keccak256 of the label; that of the empty string for a column without a class.
     function classHash(bytes memory columns, uint256 index) internal pure returns (bytes32 hash) {
+        uint256 label = _class(columns, index);
+        assembly ("memory-safe") {
+            hash := keccak256(add(label, 0x20), mload(label))
+        }
+    }
+
+    /// @notice Answers the class label of one column.
+    /// @param columns What `returnedColumns` gave.
+    /// @param index Column, below the count.
+    /// @return label The label, in place.
+    function classLabel(bytes memory columns, uint256 index) internal pure returns (string memory label) {
+        uint256 at = _class(columns, index);
+        assembly ("memory-safe") {
+            label := at
+        }
+    }
+
+    /// @dev Finds the label of a column: an encoded string is laid out as memory lays it out.
+    function _class(bytes memory columns, uint256 index) private pure returns (uint256 label) {
         bool good;
         assembly ("memory-safe") {
             let size := mload(columns)
@@ -198,12 +232,9 @@ library InferenceCall {
                 let column := add(add(array, 0x20), offset)
                 let labelOffset := mload(add(column, 0x20))
                 if lt(labelOffset, size) {
-                    let label := add(column, labelOffset)
+                    label := add(column, labelOffset)
                     let length := mload(label)
-                    if and(lt(length, size), iszero(gt(add(add(label, 0x20), length), add(array, size)))) {
-                        hash := keccak256(add(label, 0x20), length)
-                        good := 1
-                    }
+                    good := and(lt(length, size), iszero(gt(add(add(label, 0x20), length), add(array, size))))
                 }
             }
         }
