@@ -59,8 +59,16 @@ pub fn to_candle(tensor: &Tensor) -> Result<candle_core::Tensor, CandleError> {
         Data::U8(v) => make(v.clone(), shape, cpu),
         Data::U32(v) => make(v.clone(), shape, cpu),
         // The same bits under candle's names for the two half formats.
-        Data::F16(v) => make(v.iter().map(|h| half::f16::from_bits(h.0)).collect(), shape, cpu),
-        Data::Bf16(v) => make(v.iter().map(|h| half::bf16::from_bits(h.0)).collect(), shape, cpu),
+        Data::F16(v) => make(
+            v.iter().map(|h| half::f16::from_bits(h.0)).collect(),
+            shape,
+            cpu,
+        ),
+        Data::Bf16(v) => make(
+            v.iter().map(|h| half::bf16::from_bits(h.0)).collect(),
+            shape,
+            cpu,
+        ),
         other => Err(CandleError::Type(other.dtype())),
     }
 }
@@ -86,9 +94,8 @@ pub fn from_candle(tensor: &candle_core::Tensor) -> Result<Tensor, CandleError> 
         }
         other => return Err(CandleError::CandleType(other)),
     };
-    Tensor::new(tensor.dims().to_vec(), data).map_err(|error| {
-        CandleError::Candle(candle_core::Error::Msg(error.to_string()))
-    })
+    Tensor::new(tensor.dims().to_vec(), data)
+        .map_err(|error| CandleError::Candle(candle_core::Error::Msg(error.to_string())))
 }
 
 /// Reads all tensors of a safetensors file, ordered by name.
@@ -101,9 +108,16 @@ pub fn read_safetensors(
     let file = candle_core::safetensors::SliceSafetensors::new(bytes)?;
     let mut names: Vec<String> = Vec::new();
     for (name, view) in file.tensors() {
-        let got = view.shape().iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let got = view
+            .shape()
+            .iter()
+            .fold(1u64, |n, &d| n.saturating_mul(d as u64));
         if got > limits.elements {
-            return Err(CandleError::TooLarge { name, limit: limits.elements, got });
+            return Err(CandleError::TooLarge {
+                name,
+                limit: limits.elements,
+                got,
+            });
         }
         names.push(name);
     }
@@ -145,7 +159,14 @@ impl CustomOp2 for MatMul<'_> {
         let b = contiguous(self.name(), right, right_layout)?;
         let mut out = vec![0f32; m * n];
         let b = Rhs::Plain(Matrix::row_major(b, k, n));
-        gemm(self.engine, Matrix::row_major(a, m, k), b, &Epilogue::default(), &mut out, n);
+        gemm(
+            self.engine,
+            Matrix::row_major(a, m, k),
+            b,
+            &Epilogue::default(),
+            &mut out,
+            n,
+        );
         Ok((CpuStorage::F32(out), Shape::from((m, n))))
     }
 }
@@ -195,7 +216,9 @@ mod tests {
 
     fn tensor(shape: &[usize]) -> Tensor {
         let count: usize = shape.iter().product();
-        let values = (0..count).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect();
+        let values = (0..count)
+            .map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5)
+            .collect();
         Tensor::from_vec(shape, values).unwrap()
     }
 
@@ -213,7 +236,10 @@ mod tests {
             assert_eq!(from_candle(&to_candle(&tensor).unwrap()).unwrap(), tensor);
         }
         let text = Tensor::from_vec([1], vec![String::new()]).unwrap();
-        assert!(matches!(to_candle(&text), Err(CandleError::Type(DType::Str))));
+        assert!(matches!(
+            to_candle(&text),
+            Err(CandleError::Type(DType::Str))
+        ));
     }
 
     #[test]
@@ -232,9 +258,20 @@ mod tests {
                 *out = left.mul_add(right, *out);
             }
         }
-        assert_eq!(from_candle(&product).unwrap().as_slice::<f32>().unwrap(), expected);
-        let soft = product.apply_op1_no_bwd(&Softmax { engine: &engine }).unwrap();
-        let sums = soft.sum_keepdim(1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(
+            from_candle(&product).unwrap().as_slice::<f32>().unwrap(),
+            expected
+        );
+        let soft = product
+            .apply_op1_no_bwd(&Softmax { engine: &engine })
+            .unwrap();
+        let sums = soft
+            .sum_keepdim(1)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
     }
 
@@ -249,11 +286,24 @@ mod tests {
         let bytes = std::fs::read(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         let read = read_safetensors(&bytes, &Limits::default()).unwrap();
-        assert_eq!(read, [("a".to_owned(), tensor(&[4])), ("b".to_owned(), tensor(&[2, 3]))]);
-        let small = Limits { elements: 5, ..Limits::default() };
+        assert_eq!(
+            read,
+            [
+                ("a".to_owned(), tensor(&[4])),
+                ("b".to_owned(), tensor(&[2, 3]))
+            ]
+        );
+        let small = Limits {
+            elements: 5,
+            ..Limits::default()
+        };
         assert!(matches!(
             read_safetensors(&bytes, &small),
-            Err(CandleError::TooLarge { got: 6, limit: 5, .. })
+            Err(CandleError::TooLarge {
+                got: 6,
+                limit: 5,
+                ..
+            })
         ));
         for end in 0..bytes.len() {
             assert!(read_safetensors(&bytes[..end], &Limits::default()).is_err());

@@ -73,10 +73,7 @@ impl TfIdfVectorizer {
     }
 
     /// Counts the n-grams of one row: for every gap between items, from every start.
-    fn count<K: Ord, Q: Ord + ?Sized>(&self, grams: &Grams<K>, row: &[K], out: &mut [u32])
-    where
-        K: std::borrow::Borrow<Q>,
-    {
+    fn count<K: Ord>(&self, grams: &Grams<K>, row: &[K], out: &mut [u32]) {
         let mut shortest = *self.lengths.start();
         let longest = *self.lengths.end();
         for gap in 1..=self.skips + 1 {
@@ -84,7 +81,7 @@ impl TfIdfVectorizer {
                 let mut node = grams;
                 let items = row.iter().skip(start).step_by(gap).take(longest);
                 for (at, item) in items.enumerate() {
-                    let Some(next) = node.next.get(item.borrow()) else {
+                    let Some(next) = node.next.get(item) else {
                         break;
                     };
                     node = next;
@@ -163,14 +160,14 @@ impl Op for TfIdfVectorizer {
             let range = row * items..(row + 1) * items;
             match (&self.pool, input.data) {
                 (Pool::Texts(grams), Data::Str(list)) => {
-                    self.count::<String, str>(grams, &list[range], &mut counts);
+                    self.count(grams, &list[range], &mut counts);
                 }
                 (Pool::Integers(grams), Data::I64(list)) => {
-                    self.count::<i64, i64>(grams, &list[range], &mut counts);
+                    self.count(grams, &list[range], &mut counts);
                 }
                 (Pool::Integers(grams), Data::I32(list)) => {
                     let wide: Vec<i64> = list[range].iter().map(|&x| i64::from(x)).collect();
-                    self.count::<i64, i64>(grams, &wide, &mut counts);
+                    self.count(grams, &wide, &mut counts);
                 }
                 (_, other) => {
                     return Err(OpError::Type {
