@@ -147,6 +147,19 @@ def pow_inputs(fmt):
     return [(fmt.rounded(x), fmt.rounded(y)) for x, y in pairs]
 
 
+def atan2_inputs(fmt):
+    bits = Bits(7)
+    edge = [0.0, -0.0, 1.0, -1.0, float("inf"), float("-inf"), float("nan"), fmt.from_bits(1),
+            fmt.from_bits(3), fmt.from_bits(0x80000005), fmt.rounded(-2.0), fmt.rounded(4.0),
+            fmt.from_bits(0x7F7FFFFF), fmt.rounded(1e-30), fmt.rounded(-1e30)]
+    pairs = [(y, x) for y in edge for x in edge]
+    for i in range(300):
+        wide = i % 3 == 0
+        draw = lambda: fmt.from_bits(bits.next() >> 32) if wide else fmt.rounded(bits.unit() - 0.5)
+        pairs.append((draw(), draw()))
+    return pairs
+
+
 def main():
     os.makedirs("tests/vectors/math", exist_ok=True)
     for fmt, draws, hard, plain in ((Format(32), 4000, 60, 60), (Format(64), 1000, 25, 25)):
@@ -161,6 +174,10 @@ def main():
             rows.append(
                 f"pow {fmt.to_bits(x):0{digits}x} {fmt.to_bits(y):0{digits}x} {result:0{digits}x}"
             )
+        if fmt.width == 32:
+            for y, x in atan2_inputs(fmt):
+                result = fmt.evaluate(gmpy2.atan2, y, x)
+                rows.append(f"atan2 {fmt.to_bits(y):08x} {fmt.to_bits(x):08x} {result:08x}")
         with open(f"tests/vectors/math/f{fmt.width}.txt", "w", encoding="ascii") as out:
             out.write("\n".join(rows) + "\n")
 

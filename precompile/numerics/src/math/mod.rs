@@ -32,6 +32,7 @@ use crate::fma::PortableFma;
 use unary::Rounded;
 
 pub use activation::*;
+pub use arc::atan2;
 pub use pow::{pow, pow_f32, pow_f64, pow_scalar_f32};
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn one<const N: usize>() -> Wide<N> {
 }
 
 /// Returns pi / 2.
-fn half_pi<const N: usize>() -> Wide<N> {
+pub(in crate::math) fn half_pi<const N: usize>() -> Wide<N> {
     Wide::from_constant(&QUARTER_PI, 1)
 }
 
