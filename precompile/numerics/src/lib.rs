@@ -20,6 +20,7 @@ mod multiversion;
 mod aligned;
 mod simd;
 
+pub mod attention;
 pub mod boxes;
 pub mod broadcast;
 pub mod cast;
@@ -44,6 +45,7 @@ pub mod reduce;
 pub mod resample;
 pub mod scan;
 pub mod selftest;
+pub mod smooth;
 pub mod softmax;
 pub mod sort;
 pub mod tiny;

@@ -5,6 +5,7 @@
 //! [`Op::cost`] before anything is allocated, then the executor calls [`Op::run`] with outputs
 //! allocated to the inferred shapes.
 
+mod attention;
 mod attributes;
 mod context;
 mod conv;
@@ -201,7 +202,7 @@ impl Entry {
 const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
-    matmul::TABLE, conv::TABLE,
+    matmul::TABLE, conv::TABLE, attention::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
