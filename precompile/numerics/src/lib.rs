@@ -41,6 +41,7 @@ pub mod pool;
 pub mod pooling;
 pub mod quant;
 pub mod range;
+pub mod recurrent;
 pub mod reduce;
 pub mod resample;
 pub mod scan;

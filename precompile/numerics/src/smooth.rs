@@ -17,6 +17,9 @@ pub trait Smooth: Real {
     /// Takes the square root, rounded once.
     #[must_use]
     fn root(self) -> Self;
+    /// Flips the sign.
+    #[must_use]
+    fn negated(self) -> Self;
     /// Divides, rounded once.
     #[must_use]
     fn over(self, other: Self) -> Self;
@@ -41,6 +44,10 @@ impl Smooth for f32 {
     }
     fn root(self) -> f32 {
         self.sqrt()
+    }
+    #[inline(always)]
+    fn negated(self) -> f32 {
+        -self
     }
     #[inline(always)]
     fn over(self, other: f32) -> f32 {
@@ -72,6 +79,10 @@ impl Smooth for f64 {
     }
     fn root(self) -> f64 {
         self.sqrt()
+    }
+    #[inline(always)]
+    fn negated(self) -> f64 {
+        -self
     }
     #[inline(always)]
     fn over(self, other: f64) -> f64 {

@@ -20,6 +20,7 @@ mod dynamic_tests;
 mod generate;
 mod ml;
 mod resize;
+mod recurrent;
 mod select;
 mod sequence;
 mod shape;
@@ -202,7 +203,7 @@ impl Entry {
 const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
-    matmul::TABLE, conv::TABLE, attention::TABLE,
+    matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,

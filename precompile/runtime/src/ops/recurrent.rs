@@ -1,0 +1,568 @@
+//! RNN, GRU and LSTM.
+
+use assay_numerics::gemm::{Matrix, PackedB};
+use assay_numerics::recurrent::{self, Cell, Gate, Layer, Sequence};
+use assay_numerics::smooth::Smooth;
+
+use super::dense::{Dense, macs, refuse, want_dense, want_equal, with_dense};
+use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use crate::cost::Cost;
+use crate::dtype::DType;
+use crate::error::OpError;
+use crate::tensor::{Out, View};
+
+/// Says which way a direction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Reverse,
+}
+
+/// Holds a node's attributes and, when its weights are constants, the packed layers.
+struct Recurrent {
+    cell: Cell,
+    ways: Vec<Way>,
+    activations: Vec<[Gate<f32>; 3]>,
+    clip: Option<f32>,
+    hidden: Option<usize>,
+    batch_first: bool,
+    packed: Option<Packed>,
+}
+
+/// Holds one packed layer per direction.
+enum Packed {
+    F32(Vec<Layer<f32>>),
+    F64(Vec<Layer<f64>>),
+}
+
+/// Is a type that layers are computed in.
+trait Number: Dense + Smooth {
+    fn layers(packed: &Packed) -> Option<&[Layer<Self>]>;
+    fn wrap_layers(layers: Vec<Layer<Self>>) -> Packed;
+}
+
+impl Number for f32 {
+    fn layers(packed: &Packed) -> Option<&[Layer<f32>]> {
+        match packed {
+            Packed::F32(layers) => Some(layers),
+            Packed::F64(_) => None,
+        }
+    }
+    fn wrap_layers(layers: Vec<Layer<f32>>) -> Packed {
+        Packed::F32(layers)
+    }
+}
+
+impl Number for f64 {
+    fn layers(packed: &Packed) -> Option<&[Layer<f64>]> {
+        match packed {
+            Packed::F64(layers) => Some(layers),
+            Packed::F32(_) => None,
+        }
+    }
+    fn wrap_layers(layers: Vec<Layer<f64>>) -> Packed {
+        Packed::F64(layers)
+    }
+}
+
+/// Is one call's sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    steps: usize,
+    batch: usize,
+    input: usize,
+    hidden: usize,
+}
+
+impl Recurrent {
+    fn sizes(&self, x: &[usize], w: &[usize], r: &[usize]) -> Result<Sizes, OpError> {
+        let (&[a, b, input], &[dirs, width, w_input], &[r_dirs, r_width, hidden]) = (x, w, r)
+        else {
+            return Err(refuse("X, W and R need rank 3", &[x, w, r]));
+        };
+        let [steps, batch] = if self.batch_first { [b, a] } else { [a, b] };
+        let fits = dirs == self.ways.len()
+            && r_dirs == dirs
+            && w_input == input
+            && width == r_width
+            && hidden.checked_mul(self.cell.gates()) == Some(width)
+            && self.hidden.is_none_or(|declared| declared == hidden);
+        if !fits {
+            return Err(refuse(
+                "X, W and R do not fit together or the attributes",
+                &[x, w, r],
+            ));
+        }
+        Ok(Sizes {
+            steps,
+            batch,
+            input,
+            hidden,
+        })
+    }
+
+    /// Returns the shape of Y.
+    fn y_shape(&self, s: Sizes) -> [usize; 4] {
+        match self.batch_first {
+            true => [s.batch, s.steps, self.ways.len(), s.hidden],
+            false => [s.steps, self.ways.len(), s.batch, s.hidden],
+        }
+    }
+
+    /// Returns the shape of a state.
+    fn state_shape(&self, s: Sizes) -> [usize; 3] {
+        match self.batch_first {
+            true => [s.batch, self.ways.len(), s.hidden],
+            false => [self.ways.len(), s.batch, s.hidden],
+        }
+    }
+
+    fn is_lstm(&self) -> bool {
+        matches!(self.cell, Cell::Lstm { .. })
+    }
+
+    /// Checks the optional inputs' types and shapes.
+    fn check_options(&self, cx: &InferCx<'_>, s: Sizes, dtype: DType) -> Result<(), OpError> {
+        let dirs = self.ways.len();
+        let width = self.cell.gates() * s.hidden;
+        let state = self.state_shape(s).to_vec();
+        let mut wanted = vec![(3, vec![dirs, 2 * width]), (5, state.clone())];
+        if self.is_lstm() {
+            wanted.extend([(6, state), (7, vec![dirs, 3 * s.hidden])]);
+        }
+        for (input, shape) in wanted {
+            if let Some(fact) = cx.optional(input)? {
+                want_equal(dtype, fact.dtype)?;
+                if fact.shape != shape {
+                    return Err(refuse(
+                        "bias, state or peephole has the wrong shape",
+                        &[&fact.shape, &shape],
+                    ));
+                }
+            }
+        }
+        if let Some(lengths) = cx.optional(4)? {
+            want_equal(DType::I32, lengths.dtype)?;
+            if lengths.shape != [s.batch] {
+                return Err(refuse(
+                    "sequence_lens needs one length per sample",
+                    &[&lengths.shape],
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs the weights of every direction.
+    fn layers<T: Number>(
+        &self,
+        w: View<'_>,
+        r: View<'_>,
+        bias: Option<View<'_>>,
+        peephole: Option<View<'_>>,
+    ) -> Result<Vec<Layer<T>>, OpError> {
+        let (&[dirs, width, input], &[_, _, hidden]) = (w.shape, r.shape) else {
+            return Err(refuse("W and R need rank 3", &[w.shape, r.shape]));
+        };
+        let gates = self.cell.gates();
+        if dirs != self.ways.len() || hidden.checked_mul(gates) != Some(width) || hidden == 0 {
+            return Err(refuse(
+                "W and R do not fit the attributes",
+                &[w.shape, r.shape],
+            ));
+        }
+        if r.shape != [dirs, width, hidden] {
+            return Err(refuse("W and R do not fit together", &[w.shape, r.shape]));
+        }
+        let (w, r) = (T::read(w)?, T::read(r)?);
+        let bias = bias.map(T::read).transpose()?;
+        let peephole = peephole.map(T::read).transpose()?;
+        let bias_fits = bias
+            .as_ref()
+            .is_none_or(|bias| bias.len() == 2 * dirs * width);
+        let peephole_fits = peephole
+            .as_ref()
+            .is_none_or(|p| p.len() == 3 * dirs * hidden);
+        if !bias_fits || !peephole_fits {
+            return Err(OpError::Value {
+                what: "bias or peephole does not fit the hidden size",
+                got: hidden as i64,
+            });
+        }
+        let part = |all: &[T], dir: usize| -> Vec<T> {
+            let size = all.len() / dirs;
+            all[dir * size..(dir + 1) * size].to_vec()
+        };
+        let pack = |data: &[T], columns: usize| {
+            let rows = if columns == 0 {
+                width
+            } else {
+                data.len() / columns
+            };
+            PackedB::new(Matrix::row_major(data, rows, columns).transposed())
+        };
+        let gru = matches!(self.cell, Cell::Gru { .. });
+        let layer = |dir: usize| {
+            let (w, r) = (part(&w, dir), part(&r, dir));
+            let split = if gru { 2 * hidden * hidden } else { r.len() };
+            Layer {
+                cell: self.cell,
+                hidden,
+                input_weights: pack(&w, input),
+                hidden_weights: pack(&r[..split], hidden),
+                reset_weights: gru.then(|| pack(&r[split..], hidden)),
+                bias: bias.as_ref().map(|bias| {
+                    let bias = part(bias, dir);
+                    let (input, hidden) = bias.split_at(width);
+                    [input.to_vec(), hidden.to_vec()]
+                }),
+                peephole: peephole.as_ref().map(|peephole| part(peephole, dir)),
+                clip: self.clip.map(T::of),
+                activations: self.activations[dir].map(widen::<T>),
+            }
+        };
+        Ok((0..dirs).map(layer).collect())
+    }
+
+    fn run_in<T: Number>(
+        &self,
+        cx: &RunCx<'_>,
+        ins: Ins<'_>,
+        outs: &mut [Out<'_>],
+    ) -> Result<(), OpError> {
+        let (x, w, r) = (ins.get(0)?, ins.get(1)?, ins.get(2)?);
+        let s = self.sizes(x.shape, w.shape, r.shape)?;
+        let fresh;
+        let layers = match self.packed.as_ref().and_then(T::layers) {
+            Some(layers) => layers,
+            None => {
+                let peephole = if self.is_lstm() {
+                    ins.optional(7)
+                } else {
+                    None
+                };
+                fresh = self.layers::<T>(w, r, ins.optional(3), peephole)?;
+                &fresh
+            }
+        };
+        let lengths = lengths(ins.optional(4), s)?;
+        let x = T::read(x)?;
+        let x = if self.batch_first {
+            swapped(&x, s.batch, s.steps, s.input)
+        } else {
+            x.to_vec()
+        };
+        let dirs = layers.len();
+        let size = s.batch * s.hidden;
+        let state = |input: usize| -> Result<Vec<T>, OpError> {
+            match ins.optional(input) {
+                None => Ok(vec![T::ZERO; dirs * size]),
+                Some(view) => {
+                    let state = T::read(view)?;
+                    Ok(match self.batch_first {
+                        true => swapped(&state, s.batch, dirs, s.hidden),
+                        false => state.to_vec(),
+                    })
+                }
+            }
+        };
+        let mut h = state(5)?;
+        let mut c = if self.is_lstm() {
+            state(6)?
+        } else {
+            Vec::new()
+        };
+        let mut y = vec![T::ZERO; dirs * s.steps * size];
+        for (dir, layer) in layers.iter().enumerate() {
+            let c_range = if c.is_empty() {
+                0..0
+            } else {
+                dir * size..(dir + 1) * size
+            };
+            let mut sequence = Sequence {
+                steps: s.steps,
+                batch: s.batch,
+                x: &x,
+                lengths: &lengths,
+                reverse: self.ways[dir] == Way::Reverse,
+                h: &mut h[dir * size..(dir + 1) * size],
+                c: &mut c[c_range],
+                y: &mut y[dir * s.steps * size..(dir + 1) * s.steps * size],
+            };
+            recurrent::run(cx.engine(), layer, &mut sequence);
+        }
+        for (i, out) in outs.iter_mut().enumerate() {
+            let from = match i {
+                0 => self.joined(&y, s),
+                1 if self.batch_first => swapped(&h, dirs, s.batch, s.hidden),
+                1 => h.clone(),
+                _ if self.batch_first => swapped(&c, dirs, s.batch, s.hidden),
+                _ => c.clone(),
+            };
+            T::write(out, |out| {
+                out.copy_from_slice(&from);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Joins the directions' states (direction, step, sample, number) in the order of Y.
+    fn joined<T: Copy>(&self, y: &[T], s: Sizes) -> Vec<T> {
+        let dirs = self.ways.len();
+        let mut out = Vec::with_capacity(y.len());
+        let mut push = |dir: usize, step: usize, sample: usize| {
+            let from = ((dir * s.steps + step) * s.batch + sample) * s.hidden;
+            out.extend_from_slice(&y[from..from + s.hidden]);
+        };
+        if self.batch_first {
+            for sample in 0..s.batch {
+                for step in 0..s.steps {
+                    (0..dirs).for_each(|dir| push(dir, step, sample));
+                }
+            }
+        } else {
+            for step in 0..s.steps {
+                for dir in 0..dirs {
+                    (0..s.batch).for_each(|sample| push(dir, step, sample));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Swaps the first two of three dimensions.
+fn swapped<T: Copy>(x: &[T], first: usize, second: usize, size: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(x.len());
+    for j in 0..second {
+        for i in 0..first {
+            let from = (i * second + j) * size;
+            out.extend_from_slice(&x[from..from + size]);
+        }
+    }
+    out
+}
+
+/// Reads every sample's length.
+fn lengths(view: Option<View<'_>>, s: Sizes) -> Result<Vec<usize>, OpError> {
+    let Some(view) = view else {
+        return Ok(vec![s.steps; s.batch]);
+    };
+    view.to_i64s()?
+        .into_iter()
+        .map(|length| match usize::try_from(length) {
+            Ok(length) if length <= s.steps => Ok(length),
+            _ => Err(OpError::Index {
+                index: length,
+                dim: s.steps,
+            }),
+        })
+        .collect()
+}
+
+/// Converts an activation's numbers to the type it is computed in.
+fn widen<T: Dense>(gate: Gate<f32>) -> Gate<T> {
+    match gate {
+        Gate::Relu => Gate::Relu,
+        Gate::Tanh => Gate::Tanh,
+        Gate::Sigmoid => Gate::Sigmoid,
+        Gate::Affine(a, b) => Gate::Affine(T::of(a), T::of(b)),
+        Gate::LeakyRelu(a) => Gate::LeakyRelu(T::of(a)),
+        Gate::ThresholdedRelu(a) => Gate::ThresholdedRelu(T::of(a)),
+        Gate::ScaledTanh(a, b) => Gate::ScaledTanh(T::of(a), T::of(b)),
+        Gate::HardSigmoid(a, b) => Gate::HardSigmoid(T::of(a), T::of(b)),
+        Gate::Elu(a) => Gate::Elu(T::of(a)),
+        Gate::Softsign => Gate::Softsign,
+        Gate::Softplus => Gate::Softplus,
+    }
+}
+
+impl Op for Recurrent {
+    fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
+        let (x, w, r) = (cx.tensor(0)?, cx.tensor(1)?, cx.tensor(2)?);
+        want_dense(x.dtype)?;
+        want_equal(x.dtype, w.dtype)?;
+        want_equal(x.dtype, r.dtype)?;
+        let s = self.sizes(&x.shape, &w.shape, &r.shape)?;
+        self.check_options(cx, s, x.dtype)?;
+        let state = Fact::tensor(x.dtype, self.state_shape(s));
+        let mut facts = vec![Fact::tensor(x.dtype, self.y_shape(s)), state.clone(), state];
+        facts.truncate(cx.outputs());
+        Ok(facts)
+    }
+
+    fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
+        let (x, w, r) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+        let s = self.sizes(&x.shape, &w.shape, &r.shape)?;
+        let states = [s.steps, s.batch, self.ways.len(), s.hidden]
+            .iter()
+            .fold(1u64, |n, &dim| n.saturating_mul(dim as u64));
+        let gates = self.cell.gates() as u64;
+        let count = states
+            .saturating_mul(gates)
+            .saturating_mul((s.input + s.hidden) as u64);
+        let cost = Cost {
+            transcendentals: states.saturating_mul(gates + 1),
+            elements: states.saturating_mul(4 * gates),
+            ..cx.traffic()
+        };
+        Ok(macs(x.dtype, count, cost))
+    }
+
+    fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
+        with_dense!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, outs))
+    }
+
+    fn releases(&self, input: usize) -> bool {
+        self.packed.is_some() && matches!(input, 1 | 2)
+    }
+}
+
+/// Reads the activations of all directions: names, then numbers for those that take some.
+fn activations(
+    cx: &NodeCx<'_>,
+    defaults: &[Gate<f32>],
+    dirs: usize,
+) -> Result<Vec<[Gate<f32>; 3]>, OpError> {
+    let count = defaults.len() * dirs;
+    let names = cx.strings("activations")?;
+    if names.as_ref().is_some_and(|names| names.len() != count) {
+        let why = "needs one name per gate and direction";
+        return Err(OpError::Attribute {
+            name: "activations",
+            why,
+        });
+    }
+    let mut alphas = cx
+        .floats("activation_alpha")?
+        .unwrap_or_default()
+        .into_iter();
+    let mut betas = cx
+        .floats("activation_beta")?
+        .unwrap_or_default()
+        .into_iter();
+    let mut gates = Vec::with_capacity(count);
+    for i in 0..count {
+        let default = defaults[i % defaults.len()];
+        let Some(name) = names.as_ref().and_then(|names| names.get(i)) else {
+            gates.push(default);
+            continue;
+        };
+        let mut alpha = |default| alphas.next().unwrap_or(default);
+        let mut beta = |default| betas.next().unwrap_or(default);
+        gates.push(match name.to_ascii_lowercase().as_str() {
+            "relu" => Gate::Relu,
+            "tanh" => Gate::Tanh,
+            "sigmoid" => Gate::Sigmoid,
+            "affine" => Gate::Affine(alpha(1.0), beta(0.0)),
+            "leakyrelu" => Gate::LeakyRelu(alpha(0.01)),
+            "thresholdedrelu" => Gate::ThresholdedRelu(alpha(1.0)),
+            "scaledtanh" => Gate::ScaledTanh(alpha(1.0), beta(1.0)),
+            "hardsigmoid" => Gate::HardSigmoid(alpha(0.2), beta(0.5)),
+            "elu" => Gate::Elu(alpha(1.0)),
+            "softsign" => Gate::Softsign,
+            "softplus" => Gate::Softplus,
+            _ => {
+                let what = "unknown activation";
+                return Err(OpError::Text {
+                    what,
+                    got: name.clone(),
+                });
+            }
+        });
+    }
+    let direction =
+        |gates: &[Gate<f32>]| std::array::from_fn(|i| gates.get(i).copied().unwrap_or(Gate::Tanh));
+    Ok(gates.chunks_exact(defaults.len()).map(direction).collect())
+}
+
+fn build(cx: &NodeCx<'_>, cell: Cell, defaults: &[Gate<f32>]) -> Result<Box<dyn Op>, OpError> {
+    let lstm = matches!(cell, Cell::Lstm { .. });
+    cx.arity(if lstm { 3..=8 } else { 3..=6 }, if lstm { 3 } else { 2 })?;
+    let ways = match cx.string_or("direction", "forward")?.as_str() {
+        "forward" => vec![Way::Forward],
+        "reverse" => vec![Way::Reverse],
+        "bidirectional" => vec![Way::Forward, Way::Reverse],
+        other => {
+            let what = "direction must be forward, reverse or bidirectional";
+            return Err(OpError::Text {
+                what,
+                got: other.to_owned(),
+            });
+        }
+    };
+    let hidden = match cx.int("hidden_size")? {
+        None => None,
+        Some(hidden @ 1..=0x7fff_ffff) => Some(hidden as usize),
+        Some(_) => {
+            return Err(OpError::Attribute {
+                name: "hidden_size",
+                why: "is out of range",
+            });
+        }
+    };
+    let clip = cx.float("clip")?;
+    if clip.is_some_and(|clip| clip.is_nan() || clip < 0.0) {
+        return Err(OpError::Attribute {
+            name: "clip",
+            why: "must not be negative",
+        });
+    }
+    if cx.opset() < 7 {
+        cx.ignore("output_sequence");
+    }
+    let mut op = Recurrent {
+        cell,
+        activations: activations(cx, defaults, ways.len())?,
+        ways,
+        clip,
+        hidden,
+        batch_first: cx.opset() >= 14 && cx.flag("layout", false)?,
+        packed: None,
+    };
+    let given = |input: usize| cx.constant(input).map(|tensor| tensor.view());
+    let known = |input: usize| !cx.has_input(input) || cx.constant(input).is_some();
+    if let (Some(w), Some(r)) = (given(1), given(2))
+        && known(3)
+        && known(7)
+    {
+        let peephole = if lstm { given(7) } else { None };
+        let dtype = w.dtype();
+        op.packed = with_dense!(dtype, T => {
+            Ok(Some(T::wrap_layers(op.layers::<T>(w, r, given(3), peephole)?)))
+        })?;
+    }
+    Ok(Box::new(op))
+}
+
+fn rnn(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
+    build(cx, Cell::Rnn, &[Gate::Tanh])
+}
+
+fn gru(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
+    let linear_before_reset = cx.int_or("linear_before_reset", 0)? != 0;
+    build(
+        cx,
+        Cell::Gru {
+            linear_before_reset,
+        },
+        &[Gate::Sigmoid, Gate::Tanh],
+    )
+}
+
+fn lstm(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
+    let input_forget = cx.int_or("input_forget", 0)? != 0;
+    build(
+        cx,
+        Cell::Lstm { input_forget },
+        &[Gate::Sigmoid, Gate::Tanh, Gate::Tanh],
+    )
+}
+
+/// Lists the family.
+pub(crate) const TABLE: &[Entry] = &[
+    Entry::onnx("RNN", 7, rnn),
+    Entry::onnx("GRU", 7, gru),
+    Entry::onnx("LSTM", 7, lstm),
+];
