@@ -6,6 +6,7 @@ import {IERC20, Lock, Tokens} from "../../src/examples/token/Tokens.sol";
 import {Fallback} from "../../src/guard/GuardedModel.sol";
 import {FieldRule, Rule} from "../../src/guard/Rules.sol";
 import {IInference} from "../../src/interfaces/IInference.sol";
+import {Inference} from "../../src/libraries/Inference.sol";
 import {ExampleFixture, OneFeature} from "./ExampleFixture.sol";
 import {MockERC20} from "solmate/src/test/utils/mocks/MockERC20.sol";
 
@@ -108,22 +109,24 @@ contract LendingMarketTest is LendingFixture {
     }
 
     function test_the_model_gets_the_position_as_it_will_be() public {
-        double.setFunction(MODEL, new OneFeature(0, 1, 7)); // risk = loan-to-value after the loan
+        double.setFunction(MODEL, new OneFeature(1, 1e12, 6)); // risk = loan-to-value after the loan
         // 0.8 - 0.4 x = x at x = 4/7.
         borrow(571e18);
         int256[] memory row = market.featuresOf(borrower, asset);
-        assertEq(row[0], 0.571e18);
-        assertEq(row[1], int256(uint256(571e18) * 1e18 / 100_000e18));
-        assertTrue(row[2] == row[1]);
+        assertEq(row.length, market.FEATURES());
+        assertEq(row[0], 1_488_616); // 850 / 571
+        assertEq(row[1], 571_000);
+        assertEq(row[2], 0);
         assertEq(row[3], 0);
-        assertEq(row[5], 0);
+        assertEq(row[4], 49_999); // 5% a year
+        assertEq(row[5], Inference.MISSING);
         vm.warp(block.timestamp + 1 hours);
         vm.expectRevert();
         borrow(5e18);
     }
 
     function test_a_wrong_feature_count_cannot_happen_in_silence() public {
-        double.setFunction(MODEL, new OneFeature(0, 1, 6));
+        double.setFunction(MODEL, new OneFeature(0, 1, 5));
         // The typed failure of the call makes this the greatest risk: 400 at most.
         vm.expectRevert(abi.encodeWithSelector(LendingMarket.OverLimit.selector, 401e18, 400e18));
         borrow(401e18);
@@ -178,9 +181,8 @@ contract LendingMarketTest is LendingFixture {
         (uint256 paid, uint256 seized) = market.liquidate(borrower, asset, 100e18);
         assertEq(paid, 100e18);
         assertEq(seized, 1.06e18);
-        (,, uint32 liquidations) = market.records(borrower);
+        (, uint32 liquidations) = market.records(borrower);
         assertEq(liquidations, 1);
-        assertEq(market.featuresOf(borrower, asset)[6], 1);
     }
 
     function rescore() internal returns (int256[] memory, Rule[] memory) {
@@ -200,7 +202,7 @@ contract LendingMarketTest is LendingFixture {
         }
         borrowers[0] = borrower;
         vm.warp(block.timestamp + 1);
-        double.setFunction(MODEL, new OneFeature(0, 2, 7));
+        double.setFunction(MODEL, new OneFeature(1, 2e12, 6));
         (int256[] memory risks, Rule[] memory rules) = market.rescore(borrowers, assets);
         assertEq(risks.length, 3);
         assertEq(uint8(rules[0]), uint8(Rule.TooFast));
@@ -241,8 +243,8 @@ contract LendingMarketTest is LendingFixture {
         vm.prank(borrower);
         uint256 paid = market.repay(asset, type(uint256).max);
         assertApproxEqRel(paid, 735e18, 0.001e18);
-        (, uint32 repayments,) = market.records(borrower);
-        assertEq(repayments, 1);
+        vm.warp(block.timestamp + 3 days);
+        assertEq(market.featuresOf(borrower, asset)[5], 3);
         uint256 shares = market.supplyShares(lender);
         vm.prank(lender);
         uint256 amount = market.withdraw(shares);
@@ -271,8 +273,10 @@ contract LendingMarketTest is LendingFixture {
         }
         prices.set(asset, 99e18);
         int256[] memory row = market.featuresOf(borrower, asset);
-        assertApproxEqAbs(row[3], 0.0956e18, 0.001e18); // 10% up, 9.09% down
-        assertEq(row[4], 0.1e18);
+        assertApproxEqAbs(row[2], 587_000, 1000); // 10% up, 9.09% down every hour, times sqrt(12 pi)
+        assertEq(row[3], -10_000);
+        assertEq(row[0], 100_000_000);
+        assertEq(row[1], 0);
         vm.expectRevert(abi.encodeWithSelector(LendingMarket.NotCollateral.selector, IERC20(address(cash))));
         market.observe(IERC20(address(cash)));
     }

@@ -132,8 +132,8 @@ contract ScreenedVaultTest is ExampleFixture {
 
     function test_the_first_withdrawal_has_missing_features_and_the_next_has_not() public {
         int256[] memory row = vault.featuresOf(user, 250e18);
-        assertEq(row[0], 0.25e18);
-        assertEq(row[1], 0.25e18);
+        assertEq(row[0], 250_000);
+        assertEq(row[1], 250_000);
         assertEq(row[2], Inference.MISSING);
         assertEq(row[3], Inference.MISSING);
         assertEq(row[4], 0);
@@ -141,7 +141,7 @@ contract ScreenedVaultTest is ExampleFixture {
         withdraw(200e18);
         vm.warp(block.timestamp + 10);
         row = vault.featuresOf(user, 300e18);
-        assertEq(row[2], 2e18);
+        assertEq(row[2], 2_000_000);
         assertEq(row[3], 10);
         assertEq(row[4], 2);
         assertEq(row[5], 10);
@@ -149,9 +149,9 @@ contract ScreenedVaultTest is ExampleFixture {
         assertEq(vault.featuresOf(user, 1)[4], 0);
         withdraw(1e18);
         assertEq(vault.featuresOf(user, 1)[4], 1);
-        assertEq(vault.featuresOf(guardian, 1)[0], 1e36);
+        assertEq(vault.featuresOf(guardian, 1)[0], 1e12);
         assertEq(vault.featuresOf(guardian, 1)[5], 0);
-        assertEq(vault.featuresOf(user, type(uint256).max / 8)[0], 1e36);
+        assertEq(vault.featuresOf(user, type(uint256).max / 8)[0], 1e12);
     }
 
     function test_bad_input_is_refused() public {

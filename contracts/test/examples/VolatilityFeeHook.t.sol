@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.26;
 
-import {Observations} from "../../src/examples/hook/Observations.sol";
 import {VolatilityFeeHook} from "../../src/examples/hook/VolatilityFeeHook.sol";
 import {Fallback, GuardedModel, Setup} from "../../src/guard/GuardedModel.sol";
 import {FieldRule, Rule} from "../../src/guard/Rules.sol";
@@ -33,7 +32,7 @@ contract VolatilityFeeHookTest is ExampleFixture {
 
     function setUp() public {
         startModel();
-        answer(20e18);
+        answer(0.01e18);
         manager = IPoolManager(
             deployCode("node_modules/@uniswap/v4-core/out/PoolManager.sol/PoolManager.json", abi.encode(address(this)))
         );
@@ -58,9 +57,9 @@ contract VolatilityFeeHookTest is ExampleFixture {
     }
 
     function setup() internal view returns (Setup memory) {
-        // Volatility in basis points: at most 200, 50 more or less at a sample, 100 when nothing is known.
-        FieldRule memory rule = FieldRule(0, 200e18, 50e18, type(uint256).max, 100e18);
-        return setupFor(rule, Fallback.LastGoodOrSafe, true, 1 hours);
+        // Volatility of a day: at most 20%, 2% more or less than the day before, 5% when nothing is known.
+        FieldRule memory rule = FieldRule(0, 0.2e18, 0.02e18, type(uint256).max, 0.05e18);
+        return setupFor(rule, Fallback.LastGoodOrSafe, true, 2 days);
     }
 
     function deployHook(address at) internal returns (VolatilityFeeHook) {
@@ -81,71 +80,70 @@ contract VolatilityFeeHookTest is ExampleFixture {
         }
     }
 
-    function fill() internal {
-        for (uint256 i; i < 8; ++i) {
+    /// @dev Days with two swaps each, the first of which closes the day before.
+    function pass(uint256 count) internal {
+        for (uint256 i; i < count; ++i) {
+            vm.warp(block.timestamp + 1 days - 60);
+            swap(true);
             vm.warp(block.timestamp + 60);
-            swap(i % 2 == 0);
+            swap(false);
         }
     }
 
     function test_swaps_pay_the_safe_fee_until_there_is_a_history() public {
-        assertEq(swap(true), 5500); // 500 + 100 bp * 50
-        vm.warp(block.timestamp + 60);
+        assertEq(swap(true), 5500); // 500 + 5% of 100,000
+        pass(21);
         assertEq(swap(false), 5500);
     }
 
     function test_the_model_sets_the_fee_from_the_pools_own_history() public {
-        fill();
-        assertEq(hook.currentFee(pool), 1500); // 500 + 20 bp * 50
+        pass(22);
+        assertEq(hook.currentFee(pool), 1500); // 500 + 1% of 100,000
         assertEq(swap(true), 1500);
         int256[] memory row = hook.featuresOf(pool);
-        assertEq(row.length, 16);
-        int256 first = row[1];
-        assertTrue(first < 0); // the first swap sold; the next sample saw it
-        assertTrue(row[2] > 0);
-        for (uint256 i = 8; i < 16; ++i) {
-            assertEq(row[i], 60);
-        }
+        assertEq(row.length, 5);
+        // A swap of 1e21 in 1e24 moves the price 0.2%: some twenty ticks, one such move a day.
+        assertTrue(row[0] >= 1900 && row[0] <= 4200);
+        assertApproxEqAbs(row[1], row[0], 1000);
+        assertApproxEqAbs(row[2], row[0], 1000);
     }
 
-    function test_the_swap_that_samples_is_charged_by_the_tick_before_it() public {
-        fill();
-        vm.warp(block.timestamp + 60);
-        double.setFunction(MODEL, new OneFeature(7, 1e18, 16)); // the newest move, in ticks
-        (, int24 before,,) = tickOf();
-        int256[] memory row = hook.featuresOf(pool);
+    function test_the_swap_that_closes_a_day_is_charged_by_the_past() public {
+        pass(22);
+        double.setFunction(MODEL, new OneFeature(0, 1e12, 5)); // yesterday's volatility
+        vm.warp(block.timestamp + 1 days);
         uint24 fee = swap(true);
-        int256 expected = before - lastSample(row);
-        assertEq(fee, hook.feeAt(expected * 1e18));
+        assertEq(fee, hook.feeAt(hook.featuresOf(pool)[0] * 1e12));
+        assertEq(swap(true), fee);
     }
 
-    function tickOf() internal view returns (uint160, int24, uint24, uint24) {
-        bytes32 slot = keccak256(abi.encode(pool, uint256(6)));
-        uint256 word = uint256(manager.extsload(slot));
-        return (uint160(word), int24(int256(word >> 160)), 0, 0);
-    }
-
-    function lastSample(int256[] memory row) internal pure returns (int24 tick) {
-        for (uint256 i; i < 8; ++i) {
-            tick += int24(row[i]);
-        }
-    }
-
-    function test_one_sample_a_minute() public {
-        fill();
-        vm.expectCall(address(0x0a11), "", 0); // within the minute nobody is asked
+    function test_the_model_is_asked_once_a_day() public {
+        pass(22);
+        vm.expectCall(address(0x0a11), "", 0);
         assertEq(swap(true), 1500);
+        vm.warp(block.timestamp + 120);
         assertEq(swap(false), 1500);
     }
 
+    function test_quiet_days_count_as_days() public {
+        pass(22);
+        answer(0.02e18);
+        vm.warp(block.timestamp + 100 days);
+        assertEq(swap(true), 2500); // the reading was stale: nothing to compare with
+        int256[] memory row = hook.featuresOf(pool);
+        for (uint256 i; i < 5; ++i) {
+            assertEq(row[i], 0);
+        }
+    }
+
     function test_a_failing_model_never_stops_a_swap() public {
-        fill();
+        pass(22);
         double.setFailure(MODEL, abi.encodeWithSelector(IInference.NonFinite.selector, 0));
-        vm.warp(block.timestamp + 60);
+        vm.warp(block.timestamp + 1 days);
         vm.expectEmit(address(hook));
-        emit GuardedModel.FallbackUsed(PoolId.unwrap(pool), Rule.CallFailed, one(20e18));
+        emit GuardedModel.FallbackUsed(PoolId.unwrap(pool), Rule.CallFailed, one(0.01e18));
         assertEq(swap(true), 1500); // the last good answer
-        vm.warp(block.timestamp + 2 hours);
+        vm.warp(block.timestamp + 2 days);
         assertEq(swap(false), 5500); // stale: the safe one
     }
 
@@ -155,29 +153,26 @@ contract VolatilityFeeHookTest is ExampleFixture {
     }
 
     function test_the_fee_is_bounded_and_moves_in_steps() public {
-        fill();
-        answer(199e18);
-        vm.warp(block.timestamp + 60);
-        assertEq(swap(true), 4000); // 20 + 50 bp
-        answer(201e18);
-        vm.warp(block.timestamp + 60);
-        assertEq(swap(false), 4000); // out of bounds: the last good answer
-        answer(199e18);
-        for (uint256 i; i < 4; ++i) {
-            vm.warp(block.timestamp + 60);
-            swap(i % 2 == 0);
-        }
+        pass(22);
+        answer(0.19e18);
+        pass(1);
+        assertEq(swap(true), 3500); // 1% and 2% more
+        answer(0.21e18);
+        pass(1);
+        assertEq(swap(true), 3500); // out of bounds: the last good answer
+        answer(0.19e18);
+        pass(4);
         assertEq(swap(true), 10_000);
         assertEq(hook.feeAt(-1), 500);
         assertEq(hook.feeAt(type(int256).max), 10_000);
     }
 
     function test_a_pause_leaves_the_safe_fee() public {
-        fill();
+        pass(22);
         vm.prank(guardian);
         hook.pause();
         assertEq(swap(true), 5500);
-        vm.warp(block.timestamp + 60);
+        pass(1);
         assertEq(swap(false), 5500);
     }
 

@@ -17,11 +17,11 @@ import {SwapParams} from "@uniswap/v4-core/src/types/PoolOperation.sol";
 /// @title Volatility fee hook
 /// @notice Sets a pool's swap fee from a volatility model that is fed by the pool's own past.
 /// @dev A sample is the tick before the first swap after each interval, so no swap moves the sample it is
-/// charged by. The model is asked once per sample; swaps in between use the guarded answer. A model that
-/// fails costs swappers the safe fee and never stops a swap.
+/// charged by. The model is asked once a day, when the first swap after midnight closes the day before; the
+/// other swaps use the guarded answer. A model that fails costs swappers the safe fee and never stops a swap.
 contract VolatilityFeeHook is GuardedModel {
     using FixedPoint for int256;
-    using Observations for Observations.Ring;
+    using Observations for Observations.History;
     using PoolIdLibrary for PoolKey;
     using StateLibrary for IPoolManager;
 
@@ -30,22 +30,22 @@ contract VolatilityFeeHook is GuardedModel {
     /// @notice The pool must have been created with the dynamic fee flag.
     error NotDynamicFee(uint24 fee);
 
-    /// @notice A sample was written.
-    event Sampled(PoolId indexed pool, int24 tick);
-    /// @notice A sample changed the fee of the pool.
+    /// @notice A day of the pool's history was closed.
+    event DayClosed(PoolId indexed pool, uint64 days_);
+    /// @notice A closed day changed the fee of the pool.
     event FeeSet(PoolId indexed pool, uint24 fee, int256 volatility);
 
     /// @notice Fee at no volatility, in hundredths of a basis point.
     uint24 public constant MIN_FEE = 500;
     /// @notice Greatest fee.
     uint24 public constant MAX_FEE = 10_000;
-    /// @notice Fee that one basis point of volatility adds.
-    uint256 public constant FEE_PER_BASIS_POINT = 50;
+    /// @notice Fee that a volatility of one adds: 0.3% more at 3% a day.
+    uint256 public constant SLOPE = 100_000;
 
     /// @notice Manager of the pools.
     IPoolManager public immutable poolManager;
 
-    mapping(PoolId pool => Observations.Ring) private _rings;
+    mapping(PoolId pool => Observations.History) private _histories;
 
     modifier onlyPoolManager() {
         if (msg.sender != address(poolManager)) revert NotPoolManager(msg.sender);
@@ -67,12 +67,11 @@ contract VolatilityFeeHook is GuardedModel {
         returns (bytes4)
     {
         if (!LPFeeLibrary.isDynamicFee(key.fee)) revert NotDynamicFee(key.fee);
-        _rings[key.toId()].sample(tick);
-        emit Sampled(key.toId(), tick);
+        _histories[key.toId()].start(tick);
         return IHooks.afterInitialize.selector;
     }
 
-    /// @notice Samples the pool when it is time, and sets the fee of the swap.
+    /// @notice Samples the pool when it is time, asks the model when a day is over, and sets the swap's fee.
     /// @param key Pool.
     /// @return Selector of this function, no delta, and the fee with the override flag.
     function beforeSwap(address, PoolKey calldata key, SwapParams calldata, bytes calldata)
@@ -83,15 +82,15 @@ contract VolatilityFeeHook is GuardedModel {
         PoolId pool = key.toId();
         (, int24 tick,,) = poolManager.getSlot0(pool);
         uint24 fee;
-        if (_rings[pool].sample(tick)) {
-            emit Sampled(pool, tick);
-            if (_rings[pool].isFull()) fee = _ask(pool);
+        if (_histories[pool].sample(tick)) {
+            emit DayClosed(pool, _histories[pool].count);
+            if (_histories[pool].isFull()) fee = _ask(pool);
         }
         if (fee == 0) fee = currentFee(pool);
         return (IHooks.beforeSwap.selector, BeforeSwapDeltaLibrary.ZERO_DELTA, fee | LPFeeLibrary.OVERRIDE_FEE_FLAG);
     }
 
-    /// @notice Answers the fee of the next swap that writes no sample.
+    /// @notice Answers the fee of the next swap that closes no day.
     /// @param pool Pool.
     /// @return Fee in hundredths of a basis point.
     function currentFee(PoolId pool) public view returns (uint24) {
@@ -99,19 +98,19 @@ contract VolatilityFeeHook is GuardedModel {
         return feeAt(fields[0]);
     }
 
-    /// @notice Answers the row the model gets: eight moves in ticks, oldest first, then their seconds.
+    /// @notice Answers the row the model gets: volatility_1d, volatility_5d, volatility_22d, return_1d,
+    /// abs_return_5d, as fractions at 6 decimals.
     /// @param pool Pool.
     /// @return Features in schema order.
     function featuresOf(PoolId pool) public view returns (int256[] memory) {
-        return _rings[pool].features();
+        return _histories[pool].features();
     }
 
     /// @notice Answers the fee at a volatility.
-    /// @param volatility Expected move over the next interval in basis points, at 18 decimals.
+    /// @param volatility Expected volatility of the next day as a fraction, at 18 decimals.
     /// @return Fee in hundredths of a basis point.
     function feeAt(int256 volatility) public pure returns (uint24) {
-        uint256 basisPoints = volatility.clamp(0, 1e24).toUint();
-        uint256 fee = MIN_FEE + basisPoints * FEE_PER_BASIS_POINT / 1e18;
+        uint256 fee = MIN_FEE + volatility.clamp(0, 1e18).toUint() * SLOPE / 1e18;
         return fee > MAX_FEE ? MAX_FEE : uint24(fee);
     }
 

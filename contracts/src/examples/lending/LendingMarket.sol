@@ -4,6 +4,7 @@ pragma solidity 0.8.26;
 import {GuardedModel, Setup} from "../../guard/GuardedModel.sol";
 import {Rule} from "../../guard/Rules.sol";
 import {FixedPoint} from "../../libraries/FixedPoint.sol";
+import {Inference} from "../../libraries/Inference.sol";
 import {IERC20, Lock, Tokens} from "../token/Tokens.sol";
 import {PriceHistory} from "./PriceHistory.sol";
 
@@ -15,7 +16,7 @@ interface IPriceSource {
 /// @title Lending market
 /// @notice Lends one asset against others; how much, a risk model says per borrower and asset.
 /// @dev The model reads nothing a borrower could write down freely: features come from positions, the pool
-/// and the market's own price history. Its answer, the risk of a shortfall from 0 to 1, moves the
+/// and the market's own price history. Its answer, the probability of a liquidation within a day, moves the
 /// loan-to-value between two fixed ends, so the worst model can only make this an ordinary market. New
 /// loans take only an answer that passed every rule, else they count as the greatest risk; liquidations use
 /// the last good answer and never a stand-in, so that a failing model liquidates nobody.
@@ -33,8 +34,7 @@ contract LendingMarket is GuardedModel, Lock {
 
     /// @notice What a borrower did here before.
     struct Record {
-        uint64 since;
-        uint32 repayments;
+        uint64 repaidAt;
         uint32 liquidations;
     }
 
@@ -74,7 +74,13 @@ contract LendingMarket is GuardedModel, Lock {
     /// @notice Interest per second, about 5% a year.
     uint256 public constant RATE = 1_585_489_599;
     /// @notice Number of features of the model.
-    uint256 public constant FEATURES = 7;
+    uint256 public constant FEATURES = 6;
+    /// @dev Value of one at the scale of the model's ratios, 6 decimals.
+    int256 private constant RATIO = 1e6;
+    /// @dev The interest of a year at that scale.
+    int256 private constant YEARLY_RATE = int256(RATE * 365 days / 1e12);
+    /// @dev Health of a position without debt, and the greatest the model is told.
+    int256 private constant GREATEST_HEALTH = 100 * RATIO;
 
     /// @notice Asset that is lent.
     IERC20 public immutable debtAsset;
@@ -165,7 +171,6 @@ contract LendingMarket is GuardedModel, Lock {
         totalDebtShares += shares;
         totalDebt += amount;
         cash -= amount;
-        if (records[msg.sender].since == 0) records[msg.sender].since = uint64(block.timestamp);
         (int256 risk, Rule rule) = _requireWithinLimit(msg.sender, asset);
         emit Borrowed(msg.sender, asset, amount, risk, rule);
         debtAsset.push(msg.sender, amount);
@@ -178,7 +183,7 @@ contract LendingMarket is GuardedModel, Lock {
     function repay(IERC20 asset, uint256 amount) external locked returns (uint256 paid) {
         accrue();
         paid = _reduceDebt(msg.sender, asset, amount);
-        if (positions[msg.sender][asset].debtShares == 0) ++records[msg.sender].repayments;
+        records[msg.sender].repaidAt = uint64(block.timestamp);
         emit Repaid(msg.sender, asset, paid);
         debtAsset.pull(msg.sender, paid);
     }
@@ -299,22 +304,31 @@ contract LendingMarket is GuardedModel, Lock {
         _writeFeatures(borrower, asset, row, 0);
     }
 
-    /// @dev Schema order: loan_to_value, debt_share, utilisation, volatility, drawdown (18 decimals each),
-    /// repayments, liquidations (whole).
+    /// @dev Schema order: health_factor, loan_to_value, collateral_volatility (a day's), collateral_return_1d,
+    /// borrow_rate (a year's), each at 6 decimals; days_since_repayment, whole, missing before the first.
     function _writeFeatures(address borrower, IERC20 asset, int256[] memory rows, uint256 at) private view {
         uint256 debt = debtOf(borrower, asset);
         uint256 price = _price(asset);
         uint256 value = _value(positions[borrower][asset].collateral, price);
-        uint256 pool = cash + totalDebt;
-        (uint256 volatility, uint256 drawdown) = _histories[asset].measure(price);
-        Record memory record = records[borrower];
-        rows[at] = (value == 0 ? 0 : debt * ONE / value).fromUint();
-        rows[at + 1] = (pool == 0 ? 0 : debt * ONE / pool).fromUint();
-        rows[at + 2] = (pool == 0 ? 0 : totalDebt * ONE / pool).fromUint();
-        rows[at + 3] = volatility.fromUint();
-        rows[at + 4] = drawdown.fromUint();
-        rows[at + 5] = int256(uint256(record.repayments));
-        rows[at + 6] = int256(uint256(record.liquidations));
+        (uint256 volatility, int256 dayReturn) = _histories[asset].measure(price);
+        uint64 repaidAt = records[borrower].repaidAt;
+        rows[at] = _health(debt, value);
+        rows[at + 1] = value == 0 ? int256(0) : _ratio(debt, value);
+        rows[at + 2] = _ratio(volatility, ONE);
+        rows[at + 3] = dayReturn / 1e12;
+        rows[at + 4] = YEARLY_RATE;
+        rows[at + 5] = repaidAt == 0 ? Inference.MISSING : int256((block.timestamp - repaidAt) / 1 days);
+    }
+
+    /// @dev How often the debt fits into what the most lenient limit allows.
+    function _health(uint256 debt, uint256 value) private pure returns (int256) {
+        if (debt == 0) return GREATEST_HEALTH;
+        return _ratio(value * (MAX_LTV + BUFFER) / ONE, debt).clamp(0, GREATEST_HEALTH);
+    }
+
+    /// @dev A quotient at 6 decimals.
+    function _ratio(uint256 part, uint256 whole) private pure returns (int256) {
+        return (part * uint256(RATIO) / whole).fromUint();
     }
 
     function _requireWithinLimit(address borrower, IERC20 asset) private returns (int256 risk, Rule rule) {

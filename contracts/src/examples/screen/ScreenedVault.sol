@@ -56,7 +56,6 @@ contract ScreenedVault is GuardedModel, Lock {
     uint64 public constant HOLD = 1 days;
     /// @notice Seconds a withdrawal is held at most, when the guardian asks for more time.
     uint64 public constant MAX_HOLD = 4 days;
-    int256 private constant ONE = 1e18;
 
     /// @notice Token the vault keeps.
     IERC20 public immutable token;
@@ -131,9 +130,9 @@ contract ScreenedVault is GuardedModel, Lock {
     }
 
     /// @notice Answers the row the model gets for a withdrawal.
-    /// @dev Schema order: share of the balance, share of the vault, ratio to the mean of former withdrawals
-    /// (18 decimals; the last missing for the first one), seconds since the last one (whole, missing for the
-    /// first one), withdrawals of the day (whole), seconds since the first deposit (whole).
+    /// @dev Schema order: balance_share, vault_share, mean_ratio (to the mean of former withdrawals, missing for
+    /// the first one), at 6 decimals; seconds_since_last (missing for the first one), withdrawals_today,
+    /// account_age (seconds), whole.
     /// @param account Account that withdraws.
     /// @param amount Amount.
     /// @return row Features in schema order.
@@ -174,10 +173,10 @@ contract ScreenedVault is GuardedModel, Lock {
         delete tickets[ticket];
     }
 
-    /// @dev A quotient at 18 decimals, capped at 1e18 times one: far beyond what the model knows.
+    /// @dev A quotient at 6 decimals, at most a million: far beyond what the model knows.
     function _ratio(uint256 part, uint256 whole) private pure returns (int256) {
-        if (whole == 0 || part / whole >= 1e18) return 1e36;
-        if (part > type(uint256).max / uint256(ONE)) return int256(part / (whole / uint256(ONE) + 1));
-        return int256(part * uint256(ONE) / whole);
+        if (whole == 0 || part / whole >= 1e6) return 1e12;
+        if (part > type(uint256).max / 1e6) return int256(part / (whole / 1e6));
+        return int256(part * 1e6 / whole);
     }
 }
