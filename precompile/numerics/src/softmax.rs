@@ -7,11 +7,11 @@ use crate::broadcast::Broadcast;
 use crate::elementwise::{Arith, arith};
 use crate::engine::Engine;
 use crate::fma::Fma;
+use crate::math::Transcendental;
 use crate::math::exp::Exp;
 use crate::math::log::Ln;
 use crate::math::step::Step;
 use crate::math::unary::{BLOCK, round_block, round_one};
-use crate::math::{exp_in_place_f32, ln_in_place_f32};
 use crate::nan::canonical_f32;
 use crate::reduce::{LANES, ReduceLayout, Reduction, Sum, join_lanes, reduce};
 
@@ -59,32 +59,53 @@ pub fn softmax_f32(
     }
 }
 
-/// Computes lines that are not contiguous by whole passes: the same steps for every element.
-fn columns(engine: &Engine, kind: Softmax, shape: [usize; 3], x: &[f32], out: &mut [f32]) {
+/// Computes softmax of f64 along the middle axis of `[outer, n, inner]`.
+///
+/// # Panics
+/// When lengths do not fit together.
+pub fn softmax_f64(
+    engine: &Engine,
+    kind: Softmax,
+    n: usize,
+    inner: usize,
+    x: &[f64],
+    out: &mut [f64],
+) {
+    assert_eq!(x.len(), out.len());
+    if !x.is_empty() {
+        assert!(x.len().is_multiple_of(n * inner));
+        columns(engine, kind, [x.len() / (n * inner), n, inner], x, out);
+    }
+}
+
+/// Computes lines of any layout by whole passes: the same steps for every element.
+fn columns<T: Transcendental>(
+    engine: &Engine,
+    kind: Softmax,
+    shape: [usize; 3],
+    x: &[T],
+    out: &mut [T],
+) {
     let layout = ReduceLayout::new(&shape, &[false, true, false]);
     let line = [shape[0], 1, shape[2]];
     let plan = Broadcast::new(&shape, [&shape, &line]);
-    let subtract = |a: &[f32], b: &[f32], out: &mut [f32]| {
-        arith(engine, Arith::Sub, &plan, a, b, out)
-            .expect("invariant: float subtraction has no divisor");
+    let each = |op: Arith, a: &[T], b: &[T], out: &mut [T]| {
+        arith(engine, op, &plan, a, b, out).expect("invariant: floats divide without error");
     };
-    let mut per_line = vec![0.0; layout.output_len()];
+    let mut per_line = vec![T::ZERO; layout.output_len()];
     reduce(engine, Reduction::Max, &layout, x, &mut per_line);
-    subtract(x, &per_line, out);
+    each(Arith::Sub, x, &per_line, out);
+    let distance = out.to_vec();
+    T::exp_in_place(engine, out);
+    reduce(engine, Reduction::Sum, &layout, out, &mut per_line);
     match kind {
         Softmax::Plain => {
-            exp_in_place_f32(engine, out);
-            reduce(engine, Reduction::Sum, &layout, out, &mut per_line);
             let e = out.to_vec();
-            arith(engine, Arith::Div, &plan, &e, &per_line, out)
-                .expect("invariant: float division has no error");
+            each(Arith::Div, &e, &per_line, out);
         }
         Softmax::Logarithm => {
-            let distance = out.to_vec();
-            exp_in_place_f32(engine, out);
-            reduce(engine, Reduction::Sum, &layout, out, &mut per_line);
-            ln_in_place_f32(engine, &mut per_line);
-            subtract(&distance, &per_line, out);
+            T::ln_in_place(engine, &mut per_line);
+            each(Arith::Sub, &distance, &per_line, out);
         }
     }
 }

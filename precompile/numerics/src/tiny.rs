@@ -158,7 +158,8 @@ impl TinyFloat {
         let code = match round_magnitude(magnitude, layout.mantissa_bits, layout.bias) {
             Some(code) if code <= u32::from(layout.max) => code as u8,
             _ if saturate => layout.max,
-            _ if layout.overflow == layout.nan => return layout.nan,
+            // Only formats without negative zero have one NaN; the others keep the sign.
+            _ if !layout.negative_zero => return layout.nan,
             _ => layout.overflow,
         };
         if code == 0 && !layout.negative_zero {
@@ -315,6 +316,7 @@ mod tests {
         }
         assert_eq!(TinyFloat::E5m2.encode(f64::NEG_INFINITY, false), 0xfc);
         assert_eq!(TinyFloat::E4m3fn.encode(f64::INFINITY, false), 0x7f);
+        assert_eq!(TinyFloat::E4m3fn.encode(-1e6, false), 0xff);
         assert_eq!(TinyFloat::E4m3fnuz.encode(-1e6, false), 0x80);
     }
 

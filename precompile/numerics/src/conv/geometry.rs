@@ -176,7 +176,7 @@ impl<T: Plain> Canvas<T> {
     }
 
     /// Returns all from one channel on.
-    pub(crate) fn from_channel(&self, channel: usize) -> &[T] {
+    pub(crate) fn at_channel(&self, channel: usize) -> &[T] {
         &self.data[channel * self.plane..]
     }
 

@@ -181,7 +181,7 @@ fn for_groups<T: Real>(
         let (group, rest) = (index / (down * across), index % (down * across));
         let (row, position) = (rest / across * row_step, rest % across * position_step);
         let patch = Patch {
-            source: canvas.from_channel(group * channels),
+            source: canvas.at_channel(group * channels),
             offsets: &offsets,
             field,
             rows: row..(row + row_step).min(rows),

@@ -53,6 +53,21 @@ op2!(
     Remainder: Float, remainder
 );
 
+/// Moves a truncated remainder to the divisor's sign, as Python's % does.
+#[derive(Clone, Copy)]
+struct SignedRemainder;
+
+impl<T: Float> Op2<T, T> for SignedRemainder {
+    #[inline(always)]
+    fn apply<F: Fma>(self, a: T, b: T) -> T {
+        let rest = a.remainder(b);
+        let moved = rest.magnitude() > T::ZERO && (rest < T::ZERO) != (b < T::ZERO);
+        let signed = if moved { rest + b } else { rest };
+        let zero = signed.magnitude() <= T::ZERO;
+        (if zero { signed.with_sign_of(b) } else { signed }).canonical()
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Prelu;
 
@@ -117,12 +132,24 @@ pub fn integer_mod<T: Integer>(
     Ok(())
 }
 
-/// Computes float remainders of truncated division, exactly, with the dividend's sign.
+/// Computes float remainders: of truncated division, exactly and with the dividend's sign, or with
+/// the divisor's sign, then adding the divisor where the signs differ (one rounding).
 ///
 /// # Panics
 /// When a slice's length is not that of the plan.
-pub fn fmod<T: Float>(engine: &Engine, plan: &Broadcast<2>, a: &[T], b: &[T], out: &mut [T]) {
-    zip(engine, Remainder, plan, a, b, out);
+pub fn float_mod<T: Float>(
+    engine: &Engine,
+    truncated: bool,
+    plan: &Broadcast<2>,
+    a: &[T],
+    b: &[T],
+    out: &mut [T],
+) {
+    if truncated {
+        zip(engine, Remainder, plan, a, b, out);
+    } else {
+        zip(engine, SignedRemainder, plan, a, b, out);
+    }
 }
 
 /// Computes x where x >= 0 (or is NaN), else x * slope.

@@ -17,7 +17,7 @@ pub enum Bitwise {
     Xor,
 }
 
-/// Names a direction of shifting; bits that enter are zero.
+/// Names a direction of shifting; zeros enter, or copies of the sign bit from the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shift {
     /// Towards the high bits.
@@ -70,7 +70,7 @@ pub fn bitwise<T: Integer>(
     }
 }
 
-/// Shifts integers; a distance of the width or more gives zero.
+/// Shifts integers by unsigned distances; past the width nothing of the value is left.
 ///
 /// # Panics
 /// When a slice's length is not that of the plan.

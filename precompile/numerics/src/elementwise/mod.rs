@@ -10,7 +10,7 @@ mod compare;
 mod number;
 mod unary;
 
-pub use arith::{Arith, DivideByZero, arith, fmod, integer_mod, integer_power, prelu};
+pub use arith::{Arith, DivideByZero, arith, float_mod, integer_mod, integer_power, prelu};
 pub use bits::{Bitwise, Shift, bitwise, bitwise_not, shift};
 pub use compare::{Comparison, Logic, compare, is_infinite, is_nan, logic, not, select};
 pub use number::{Integer, Number};

@@ -48,7 +48,7 @@ pub trait Integer: Number + Eq + Ord {
     fn bit_not(self) -> Self;
     /// Shifts left logically; a distance past the width gives zero.
     fn shift_left(self, distance: Self) -> Self;
-    /// Shifts right logically on the unsigned bits; a distance past the width gives zero.
+    /// Shifts right, copies of the sign bit entering; a distance past the width leaves only those.
     fn shift_right(self, distance: Self) -> Self;
     /// Raises to an integer power, wrapping; a negative power truncates 1 / self^|power|, and of
     /// zero gives zero.
@@ -206,11 +206,10 @@ macro_rules! integer_number {
             #[inline(always)]
             fn shift_right(self, distance: Self) -> Self {
                 let distance = distance as $unsigned;
-                if distance < <$unsigned>::BITS as $unsigned {
-                    ((self as $unsigned) >> distance) as $t
-                } else {
-                    0
-                }
+                let last = <$unsigned>::BITS as $unsigned - 1;
+                #[allow(unused_comparisons)]
+                let fill = if self < 0 { <$t>::MAX.wrapping_add(<$t>::MAX).wrapping_add(1) } else { 0 };
+                if distance <= last { self >> distance } else { fill }
             }
             #[inline]
             fn power(self, exponent: i64) -> Self {

@@ -154,7 +154,7 @@ fn integers_wrap_and_refuse_zero_divisors() {
 }
 
 #[test]
-fn shifts_past_the_width_give_zero() {
+fn shifts_past_the_width_leave_zeros_or_signs() {
     let engine = Engine::single();
     let plan = Broadcast::flat(3);
     let mut out = [0u8; 3];
@@ -176,7 +176,7 @@ fn shifts_past_the_width_give_zero() {
         &[1, 7, -1],
         &mut out,
     );
-    assert_eq!(out, [127, 1, 0]);
+    assert_eq!(out, [-1, -1, 0]);
     bitwise(
         &engine,
         Bitwise::Xor,
@@ -321,4 +321,18 @@ fn select_passes_bits_through() {
         &mut out,
     );
     assert_eq!(bits(&out), bits(&[1.0, -0.0, 9.0, 9.0]));
+}
+
+#[test]
+fn float_remainders_take_the_sign_asked_for() {
+    let engine = Engine::single();
+    let plan = Broadcast::flat(6);
+    let a = [5.5f32, -5.5, 5.5, -6.0, 0.0, f32::INFINITY];
+    let b = [2.0, 2.0, -2.0, 2.0, -3.0, 2.0];
+    let mut out = [0.0; 6];
+    float_mod(&engine, true, &plan, &a, &b, &mut out);
+    assert_eq!(bits(&out[..5]), bits(&[1.5, -1.5, 1.5, -0.0, 0.0]));
+    float_mod(&engine, false, &plan, &a, &b, &mut out);
+    assert_eq!(bits(&out[..5]), bits(&[1.5, 0.5, -0.5, 0.0, -0.0]));
+    assert_eq!(out[5].to_bits(), 0x7fc0_0000);
 }

@@ -13,6 +13,7 @@
 mod activation;
 mod angle;
 mod arc;
+mod both;
 mod coefficients;
 mod constants;
 pub mod double;
@@ -26,6 +27,7 @@ pub(crate) mod step;
 mod trigonometry;
 pub(crate) mod unary;
 mod wide;
+pub mod wide_activation;
 
 use crate::engine::Engine;
 use crate::fma::PortableFma;
@@ -33,6 +35,7 @@ use unary::Rounded;
 
 pub use activation::*;
 pub use arc::atan2;
+pub use both::Transcendental;
 pub use pow::{pow, pow_f32, pow_f64, pow_scalar_f32};
 
 #[cfg(test)]
