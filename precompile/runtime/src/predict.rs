@@ -179,7 +179,7 @@ impl Published {
     pub fn answer(&self, rows: usize, output: View<'_>) -> Result<Vec<I256>, PredictError> {
         let columns = &self.manifest().schema.columns;
         let needed = self.needed();
-        let width = if rows == 0 { 0 } else { output.len() / rows };
+        let width = output.len().checked_div(rows).unwrap_or(0);
         if width < needed || width * rows != output.len() {
             return Err(PredictError::Output {
                 got: output.len(),

@@ -169,7 +169,7 @@ pub(crate) fn multiply<T: Dense>(
 ) {
     let (engine, epilogue) = (cx.engine(), Epilogue::default());
     if stack.is_flat() {
-        let rows = if stack.n == 0 { 0 } else { out.len() / stack.n };
+        let rows = out.len().checked_div(stack.n).unwrap_or(0);
         let a = Matrix::row_major(a, rows, stack.k);
         let b = match packed {
             Some(packed) => Rhs::Packed(packed),

@@ -5,31 +5,45 @@
 //! [`Op::cost`] before anything is allocated, then the executor calls [`Op::run`] with outputs
 //! allocated to the inferred shapes.
 
-mod attention;
-mod attributes;
-mod context;
-mod conv;
-mod dense;
-mod matmul;
-mod window;
 #[macro_use]
 mod moves;
+
+mod arith;
+mod attention;
+mod attributes;
+mod bits;
+pub(crate) mod cast;
+mod compare;
+mod context;
 mod control;
-#[cfg(test)]
-mod dynamic_tests;
+mod conv;
+mod dense;
 mod generate;
+mod map;
+mod matmul;
 mod ml;
-mod resize;
+mod norm;
+mod pool_window;
+mod pooling;
+mod power;
+mod rank;
 mod recurrent;
+mod reduce;
+mod resize;
 mod select;
 mod sequence;
 mod shape;
+mod softmax;
 mod stack;
 mod suppress;
-#[cfg(test)]
-mod testing;
 mod text;
 mod tfidf;
+mod window;
+mod work;
+#[cfg(test)]
+mod dynamic_tests;
+#[cfg(test)]
+mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
@@ -209,6 +223,8 @@ const FAMILIES: &[&[Entry]] = &[
     moves::transpose::TABLE,
     control::TABLE, generate::TABLE, select::TABLE, sequence::TABLE, suppress::TABLE,
     resize::TABLE, text::TABLE, tfidf::TABLE,
+    arith::TABLE, bits::TABLE, cast::TABLE, compare::TABLE, map::TABLE, norm::TABLE,
+    pooling::TABLE, power::TABLE, rank::TABLE, reduce::TABLE, softmax::TABLE,
 ];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.
