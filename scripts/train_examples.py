@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Trains the three example models on generated data and writes their bundles.
+"""Trains the four example models on generated data and writes their bundles.
 
     $(scripts/python-env) scripts/train_examples.py [--out precompile/runtime/models]
 
 credit-default      scikit-learn pipeline: imputed and scaled numbers beside one-hot categories
 volatility          scikit-learn MLP: next day's realised volatility from past ones
 liquidation-risk    XGBoost: probability that a loan position is liquidated within a day
+transfer-anomaly    XGBoost: probability that a withdrawal is unlike its owner's own
 
 The data are simulated here, from seeds: the models show how a bundle is made and called, and are
 not to be lent money on. Each bundle's card.md says so too; a copy lies beside the bundle.
@@ -176,12 +177,54 @@ def liquidation(out):
     )
 
 
+def transfer_rows(rng):
+    """Simulates withdrawals, one in ten by a thief: large, soon after others, from quiet accounts."""
+    thief = rng.random(ROWS) < 0.1
+    first = rng.random(ROWS) < 0.3
+    share = np.where(thief, rng.beta(6, 1.5, ROWS), rng.beta(1.2, 5, ROWS))
+    frame = pd.DataFrame(
+        {
+            "balance_share": share,
+            "vault_share": share * rng.beta(1, 60, ROWS),
+            "mean_ratio": np.where(thief, rng.lognormal(1.6, 0.7, ROWS), rng.lognormal(0, 0.5, ROWS)),
+            "seconds_since_last": rng.exponential(np.where(thief, 40_000.0, 900_000.0)).round(0),
+            "withdrawals_today": rng.poisson(np.where(thief, 1.5, 0.2)).astype(float),
+            "account_age": rng.exponential(15_000_000.0, ROWS).round(0),
+        }
+    ).round(6)
+    # The first withdrawal of an account has nothing to be compared with.
+    frame.loc[first, ["mean_ratio", "seconds_since_last"]] = np.nan
+    frame.loc[first, "withdrawals_today"] = 0.0
+    return float32(frame), thief.astype(int)
+
+
+def transfers(out):
+    rows, thief = transfer_rows(np.random.default_rng(104))
+    model = xgboost.XGBClassifier(
+        n_estimators=60, max_depth=4, learning_rate=0.15, random_state=0, n_jobs=1
+    ).fit(rows[:TRAIN], thief[:TRAIN])
+    features = [
+        Feature("balance_share", unit="ratio", decimals=6),
+        Feature("vault_share", unit="ratio", decimals=6),
+        Feature("mean_ratio", unit="ratio", decimals=6, nullable=True),
+        Feature("seconds_since_last", unit="seconds", decimals=0, nullable=True),
+        Feature("withdrawals_today", unit="count", decimals=0),
+        Feature("account_age", unit="seconds", decimals=0),
+    ]
+    notes = f"Probability that a withdrawal is not its owner's. {SIMULATED}"
+    export(
+        model, rows[TRAIN:].reset_index(drop=True), name="transfer-anomaly",
+        output=os.path.join(out, "transfer-anomaly.assay"), features=features, positive_class=1,
+        calibrated=False, licence="MIT OR Apache-2.0", notes=notes,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(ROOT, "precompile", "runtime", "models"))
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    for train in (liquidation, credit, volatility):
+    for train in (liquidation, credit, volatility, transfers):
         print(f"== {train.__name__}")
         train(args.out)
 

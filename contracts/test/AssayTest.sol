@@ -145,18 +145,18 @@ contract ReadBridge is Bridge {
     }
 }
 
-/// @title Assay test
-/// @notice Base of tests in which models really answer: call `startAssay()` in `setUp`, keep a node running
-/// (`assay dev`, with the models published there), and use models as on the chain.
-abstract contract AssayTest is Test {
+/// @title Assay bridges
+/// @notice Puts the bridges in place; for scripts, whose first pass runs on this machine.
+abstract contract AssayBridges {
     IModelRegistry internal constant REGISTRY = IModelRegistry(address(0x0a12));
+    Vm private constant VM = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     /// @notice Puts bridges where the chain has its precompile and predeploys.
     function startAssay() internal {
-        place(address(0x0a11), type(InferenceBridge).runtimeCode);
-        place(address(0x0a12), type(ReadBridge).runtimeCode);
-        place(address(0x0a13), type(ReadBridge).runtimeCode);
-        vm.etch(address(0xF4), type(OGInference).runtimeCode);
+        _place(address(0x0a11), type(InferenceBridge).runtimeCode);
+        _place(address(0x0a12), type(ReadBridge).runtimeCode);
+        _place(address(0x0a13), type(ReadBridge).runtimeCode);
+        VM.etch(address(0xF4), type(OGInference).runtimeCode);
     }
 
     /// @notice Resolves a registry name on the node.
@@ -166,8 +166,13 @@ abstract contract AssayTest is Test {
         (model,,) = REGISTRY.resolve(name);
     }
 
-    function place(address at, bytes memory code) private {
-        vm.etch(at, code);
-        vm.allowCheatcodes(at);
+    function _place(address at, bytes memory code) private {
+        VM.etch(at, code);
+        VM.allowCheatcodes(at);
     }
 }
+
+/// @title Assay test
+/// @notice Base of tests in which models really answer: call `startAssay()` in `setUp`, keep a node running
+/// (`assay dev`, with the models published there), and use models as on the chain.
+abstract contract AssayTest is Test, AssayBridges {}
