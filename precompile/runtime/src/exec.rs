@@ -165,12 +165,7 @@ fn run_step(
         let strings = written.iter().filter(|data| matches!(data, Data::Str(_)));
         let strings = strings.map(Data::len).sum();
         if strings > 0 {
-            check_text(
-                node.op.as_ref(),
-                ins.iter().flatten().copied(),
-                strings,
-                limits,
-            )?;
+            check_text(node, ins.iter().flatten().copied(), strings, limits)?;
         }
         let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work);
         write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
@@ -212,7 +207,7 @@ fn write_outputs(
 
 /// Runs one operator with fixed outputs on tensors and makes the outputs.
 pub(crate) fn run_op(
-    op: &dyn Op,
+    node: &Node,
     ins: &[Option<View<'_>>],
     facts: &[Fact],
     engine: &Engine,
@@ -221,18 +216,19 @@ pub(crate) fn run_op(
 ) -> Result<Vec<Value>, OpError> {
     let mut scratch = Scratch::default();
     let mut cx = RunCx::new(engine, limits, &mut scratch, work);
-    run_fixed_op(op, &mut cx, ins, facts)
+    run_fixed_op(node, &mut cx, ins, facts)
 }
 
 fn run_fixed_op(
-    op: &dyn Op,
+    node: &Node,
     cx: &mut RunCx<'_>,
     ins: &[Option<View<'_>>],
     facts: &[Fact],
 ) -> Result<Vec<Value>, OpError> {
+    let op = node.op.as_ref();
     let strings = string_count(facts);
     if strings > 0 && !op.is_alias() {
-        check_text(op, ins.iter().flatten().copied(), strings, cx.limits())?;
+        check_text(node, ins.iter().flatten().copied(), strings, cx.limits())?;
     }
     let mut tensors = facts
         .iter()
@@ -377,29 +373,29 @@ fn run_node(
         Err(error) => return Err(error),
     }
     if node.op.is_dynamic() {
-        check_dynamic_text(node.op.as_ref(), ins, &facts, limits)?;
+        check_dynamic_text(node, ins, &facts, limits)?;
         return node.op.run_dynamic(&mut run, ins);
     }
     let views: Vec<Option<View<'_>>> = ins
         .iter()
         .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
         .collect();
-    run_fixed_op(node.op.as_ref(), &mut run, &views, &facts)
+    run_fixed_op(node, &mut run, &views, &facts)
 }
 
 /// Checks the text of a dynamic operator's outputs as far as their sizes are known.
 fn check_dynamic_text(
-    op: &dyn Op,
+    node: &Node,
     ins: &[Option<&Value>],
     facts: &[Fact],
     limits: &Limits,
 ) -> Result<(), OpError> {
     let strings = string_count(facts);
-    if strings == 0 || op.is_alias() {
+    if strings == 0 || node.op.is_alias() {
         return Ok(());
     }
     let tensors = ins.iter().flatten().filter_map(|value| value.as_tensor());
-    check_text(op, tensors.map(Tensor::view), strings, limits)
+    check_text(node, tensors.map(Tensor::view), strings, limits)
 }
 
 /// Computes a node whose inputs are all constants, when that is cheap enough at load.
@@ -450,7 +446,7 @@ pub(crate) fn fold(
     let mut left = shared.limits.work;
     let mut run = RunCx::new(shared.engine, shared.limits, &mut scratch, &mut left);
     if node.op.is_dynamic() {
-        check_dynamic_text(node.op.as_ref(), &ins, &facts, shared.limits).map_err(at_node)?;
+        check_dynamic_text(node, &ins, &facts, shared.limits).map_err(at_node)?;
         return node
             .op
             .run_dynamic(&mut run, &ins)
@@ -461,7 +457,7 @@ pub(crate) fn fold(
         .iter()
         .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
         .collect();
-    run_fixed_op(node.op.as_ref(), &mut run, &views, &facts)
+    run_fixed_op(node, &mut run, &views, &facts)
         .map(Some)
         .map_err(at_node)
 }

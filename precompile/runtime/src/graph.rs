@@ -76,6 +76,8 @@ pub struct Node {
     pub outputs: Vec<Option<ValueId>>,
     /// The operator.
     pub op: Box<dyn Op>,
+    /// Bytes of the longest text in the attributes, which may reach a string output.
+    pub longest_text: usize,
 }
 
 /// Holds a graph whose nodes are in execution order.
@@ -358,6 +360,7 @@ fn build_node(
         inputs,
         outputs: Vec::new(),
         op,
+        longest_text: longest_text(proto),
     };
     let folded = if foldable {
         exec::fold(&node, &constants, proto.output.len(), shared)?
@@ -402,6 +405,14 @@ fn collect_unsupported(
         }
     }
     Ok(())
+}
+
+fn longest_text(proto: &NodeProto) -> usize {
+    let texts = proto.attribute.iter().flat_map(|attribute| {
+        let tensor = attribute.t.iter().flat_map(|tensor| &tensor.string_data);
+        attribute.s.iter().chain(&attribute.strings).chain(tensor)
+    });
+    texts.map(|text| text.len()).max().unwrap_or(0)
 }
 
 fn unknown_op(node: &NodeProto, opset: i64) -> UnsupportedNode {

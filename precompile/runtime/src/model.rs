@@ -13,6 +13,7 @@ use crate::exec::{self, Buffers};
 use crate::graph::{self, Dim, Graph, Port, PortKind, Shared};
 use crate::limits::Limits;
 use crate::onnx::decode::{DecodeLimits, decode};
+use crate::onnx::inline::inline;
 use crate::onnx::proto::ModelProto;
 use crate::ops::{Fact, Scratch};
 use crate::plan::Plan;
@@ -50,10 +51,11 @@ impl Model {
             ..DecodeLimits::default()
         };
         let proto = decode(bytes, &bounds)?;
-        Model::from_proto(&proto, limits)
+        Model::from_proto(proto, limits)
     }
 
-    fn from_proto(proto: &ModelProto, limits: &Limits) -> Result<Model, LoadError> {
+    fn from_proto(proto: ModelProto, limits: &Limits) -> Result<Model, LoadError> {
+        let proto = &inline(proto, limits)?;
         let engine = Engine::single();
         let shared = Shared {
             limits,

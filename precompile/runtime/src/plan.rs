@@ -14,7 +14,7 @@ use crate::error::{ExecError, LimitKind, OpError};
 use crate::exec;
 use crate::graph::{Graph, Node, ValueId, fact_of};
 use crate::limits::Limits;
-use crate::ops::{CostCx, Fact, InferCx, Known, Op, TensorFact};
+use crate::ops::{CostCx, Fact, InferCx, Known, TensorFact};
 use crate::tensor::{Value, View, element_count};
 
 /// Elements up to which a value that shapes alone decide is computed while planning.
@@ -230,15 +230,7 @@ fn evaluate(
         .map(|known| known.as_ref().and_then(|k| k.value))
         .collect();
     let mut work = limits.work;
-    exec::run_op(
-        node.op.as_ref(),
-        &views,
-        facts,
-        &Engine::single(),
-        limits,
-        &mut work,
-    )
-    .map(Some)
+    exec::run_op(node, &views, facts, &Engine::single(), limits, &mut work).map(Some)
 }
 
 fn known_of<'k>(
@@ -296,7 +288,7 @@ pub(crate) fn check_fact(fact: &TensorFact, limits: &Limits) -> Result<(), OpErr
 /// Checks the text that an operator may write before it copies any: each of its string outputs
 /// could hold the longest string it reads in every element.
 pub(crate) fn check_text<'v>(
-    op: &dyn Op,
+    node: &Node,
     ins: impl Iterator<Item = View<'v>>,
     strings: usize,
     limits: &Limits,
@@ -305,7 +297,7 @@ pub(crate) fn check_text<'v>(
         .filter_map(|view| view.as_slice::<String>().ok())
         .flatten()
         .map(String::len)
-        .chain([op.longest_text()])
+        .chain([node.longest_text])
         .max();
     let bytes = (strings as u64).saturating_mul(longest.unwrap_or(0) as u64);
     if bytes > limits.text_bytes {

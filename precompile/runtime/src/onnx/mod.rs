@@ -1,6 +1,7 @@
 //! Reading ONNX files: the message types and the bounded decoder.
 
 pub mod decode;
+pub(crate) mod inline;
 mod layout;
 pub mod proto;
 pub mod tensor;

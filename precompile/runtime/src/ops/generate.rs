@@ -155,14 +155,6 @@ impl Op for ConstantOfShape {
         written(cx)
     }
 
-    fn longest_text(&self) -> usize {
-        self.value
-            .as_slice::<String>()
-            .ok()
-            .and_then(<[_]>::first)
-            .map_or(0, String::len)
-    }
-
     fn run(&self, _: &mut RunCx<'_>, _: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         pair_kinds!(&mut *outs[0].data, self.value.data(), |to, from| {
             to.fill(only(from)?);

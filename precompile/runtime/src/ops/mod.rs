@@ -157,11 +157,6 @@ pub trait Op: Send + Sync {
         None
     }
 
-    /// Returns the bytes of the longest text in the node's attributes that may reach an output.
-    fn longest_text(&self) -> usize {
-        0
-    }
-
     /// Says that a constant input is no longer read after the node is built (its weights were
     /// packed), so that its memory can be given back.
     fn releases(&self, input: usize) -> bool {
