@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address, keccak256};
 use revm::context_interface::{Block, ContextTr, JournalTr, LocalContextTr};
-use revm::handler::PrecompileProvider;
 use revm::interpreter::{
     CallInput, CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult,
 };
@@ -74,6 +73,16 @@ impl Inference {
             warm,
             records: Vec::new(),
         }
+    }
+
+    /// Returns the precompile's address.
+    pub fn address(&self) -> Address {
+        self.addresses.inference
+    }
+
+    /// Returns the addresses that are warm in every transaction.
+    pub fn warm(&self) -> &AddressSet {
+        &self.warm
     }
 
     /// Ends a transaction: takes its records, and takes the precompile's marks out of its logs.
@@ -158,14 +167,10 @@ impl Inference {
     }
 }
 
-impl<CTX: ContextTr> PrecompileProvider<CTX> for Inference {
-    type Output = InterpreterResult;
-
-    fn set_spec(&mut self, _: <CTX::Cfg as revm::context_interface::Cfg>::Spec) -> bool {
-        false
-    }
-
-    fn run(
+impl Inference {
+    /// Answers a call to the precompile; `None` for calls to other addresses. `Err` is a fault of
+    /// this machine and aborts the block.
+    pub fn run<CTX: ContextTr>(
         &mut self,
         context: &mut CTX,
         inputs: &CallInputs,
@@ -204,14 +209,6 @@ impl<CTX: ContextTr> PrecompileProvider<CTX> for Inference {
             return Err("invariant: the charge is within the limit".to_owned());
         }
         Ok(Some(InterpreterResult::new(result, output, gas)))
-    }
-
-    fn warm_addresses(&self) -> &AddressSet {
-        &self.warm
-    }
-
-    fn contains(&self, address: &Address) -> bool {
-        *address == self.addresses.inference
     }
 }
 

@@ -6,6 +6,7 @@ use alloy_eips::eip7840::BlobParams;
 use alloy_evm::{EvmEnv, eth::spec::EthExecutorSpec};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
+use assay_precompile::{Addresses, Host, Inference};
 use assay_types::{BlockForks, ChainSpec, Header};
 use revm::{
     context::{BlockEnv, CfgEnv},
@@ -17,13 +18,37 @@ use revm::{
 #[derive(Debug, Clone)]
 pub struct Executor {
     spec: Arc<ChainSpec>,
+    models: Option<Arc<Host>>,
 }
 
 impl Executor {
     /// Makes an executor of a chain's rules.
     #[must_use]
     pub const fn new(spec: Arc<ChainSpec>) -> Self {
-        Self { spec }
+        Self { spec, models: None }
+    }
+
+    /// Gives the executor the models that the inference precompile runs.
+    #[must_use]
+    pub fn with_models(mut self, models: Arc<Host>) -> Self {
+        self.models = Some(models);
+        self
+    }
+
+    /// Returns the models that the inference precompile runs.
+    #[must_use]
+    pub const fn models(&self) -> Option<&Arc<Host>> {
+        self.models.as_ref()
+    }
+
+    /// Makes the inference precompile when the genesis asks for it.
+    pub(crate) fn inference(&self) -> Option<Inference> {
+        let params = self.spec.assay.as_ref()?;
+        let addresses = Addresses {
+            inference: params.inference,
+            registry: params.model_registry,
+        };
+        Some(Inference::new(self.models.clone()?, addresses))
     }
 
     /// Returns the chain's rules.

@@ -16,7 +16,8 @@ use alloy_evm::{
     eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext},
 };
 use alloy_hardforks::EthereumHardfork;
-use alloy_primitives::{Address, map::AddressSet};
+use alloy_primitives::{Address, Log};
+use assay_precompile::CallRecord;
 use assay_types::{
     BlockForks, Header, InferenceRecord, RecordsRequest, RecoveredBlock, StateChanges, StateView,
     Transaction,
@@ -29,7 +30,7 @@ use revm::{
 };
 
 use crate::{
-    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, NoInference, Outcome, TransactError,
+    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, Outcome, TransactError,
     changes,
     env::ExecutorForks,
     receipt::BlockReceipts,
@@ -54,6 +55,7 @@ pub struct Execution<'a, V: StateView + Debug, I = NoOpInspector> {
     forks: BlockForks<'a>,
     failure: Failure<V::Error>,
     records: Vec<InferenceRecord>,
+    transactions: u32,
     changes_by_transaction: Vec<StateChanges>,
 }
 
@@ -69,11 +71,7 @@ impl Executor {
             .with_database_ref(ViewDb::new(view))
             .with_bundle_update()
             .build();
-        let precompiles = ChainPrecompiles::new(
-            env.cfg_env.spec,
-            NoInference::default(),
-            &AddressSet::default(),
-        );
+        let precompiles = ChainPrecompiles::new(env.cfg_env.spec, self.inference());
         let evm = Context::mainnet()
             .with_cfg(env.cfg_env)
             .with_block(env.block_env)
@@ -133,6 +131,7 @@ impl Executor {
             forks,
             failure,
             records: Vec::new(),
+            transactions: 0,
             changes_by_transaction: Vec::new(),
         };
         let begun = execution.inner.apply_pre_execution_changes();
@@ -195,7 +194,8 @@ where
     ) -> Result<ExecutionResult, TransactError<V::Error>> {
         let recovered = Recovered::new_unchecked(transaction, sender);
         let executed = self.inner.execute_transaction_without_commit(recovered);
-        let executed = self.settle_transaction(executed)?;
+        let mut executed = self.settle_transaction(executed)?;
+        self.collect_records(&mut executed.result.result);
         let result = executed.result().result.clone();
         self.inner.commit_transaction(executed);
         if !self.forks.is_active(EthereumHardfork::Byzantium) {
@@ -219,7 +219,33 @@ where
     ) -> Result<ResultAndState, TransactError<V::Error>> {
         let recovered = Recovered::new_unchecked(transaction, sender);
         let executed = self.inner.execute_transaction_without_commit(recovered);
-        Ok(self.settle_transaction(executed)?.into_result())
+        let mut result = self.settle_transaction(executed)?.into_result();
+        self.take_call_records(&mut result.result);
+        Ok(result)
+    }
+
+    /// Keeps the inference records of a transaction that takes its place in the block.
+    fn collect_records(&mut self, result: &mut ExecutionResult) {
+        let transaction_index = self.transactions;
+        self.transactions += 1;
+        let calls = self.take_call_records(result);
+        self.records.extend(calls.into_iter().zip(0..).map(|(call, call_index)| {
+            InferenceRecord {
+                transaction_index,
+                call_index,
+                caller: call.caller,
+                model_id: call.model,
+                method: call.method,
+                input_hash: call.input_hash,
+                output_hash: call.output_hash,
+                gas: call.gas,
+                reverted: call.reverted,
+            }
+        }));
+    }
+
+    fn take_call_records(&mut self, result: &mut ExecutionResult) -> Vec<CallRecord> {
+        self.inner.evm.precompiles_mut().settle(logs_mut(result))
     }
 
     /// Returns the gas used so far.
@@ -322,6 +348,15 @@ where
             }
             other => TransactError::Fatal(classify(other)),
         })
+    }
+}
+
+/// Borrows the logs of a result, whatever became of the transaction.
+pub(crate) fn logs_mut(result: &mut ExecutionResult) -> &mut Vec<Log> {
+    match result {
+        ExecutionResult::Success { logs, .. }
+        | ExecutionResult::Revert { logs, .. }
+        | ExecutionResult::Halt { logs, .. } => logs,
     }
 }
 

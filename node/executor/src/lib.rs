@@ -31,7 +31,7 @@ pub use env::Executor;
 pub use error::{ExecuteError, InvalidBlock, TransactError};
 pub use execution::{BlockDb, ChainEvm, EvmContext, Execution};
 pub use outcome::Outcome;
-pub use precompiles::{ChainPrecompiles, NoInference};
+pub use precompiles::ChainPrecompiles;
 pub use simulate::{Simulation, SimulationRules, message};
 pub use validate::{
     next_base_fee, next_excess_blob_gas, validate_body, validate_header, validate_outcome,

@@ -1,9 +1,10 @@
 //! Composes Ethereum's precompiles with the inference precompile.
 //!
-//! The seam is revm's own [`PrecompileProvider`]: an extension answers for its addresses, all other
-//! calls go to Ethereum's precompiles of the active fork.
+//! The seam is revm's own [`PrecompileProvider`]: inference answers for its address, all other calls
+//! go to Ethereum's precompiles of the active fork.
 
-use alloy_primitives::{Address, map::AddressSet};
+use alloy_primitives::{Address, Log, map::AddressSet};
+use assay_precompile::{CallRecord, Inference};
 use revm::{
     context_interface::{Cfg, ContextTr},
     handler::{EthPrecompiles, PrecompileProvider},
@@ -11,72 +12,55 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-/// Answers no address: the extension of an ordinary Ethereum chain.
-#[derive(Debug, Clone, Default)]
-pub struct NoInference {
-    addresses: AddressSet,
-}
-
-impl<CTX: ContextTr> PrecompileProvider<CTX> for NoInference {
-    type Output = InterpreterResult;
-
-    fn set_spec(&mut self, _: <CTX::Cfg as Cfg>::Spec) -> bool {
-        false
-    }
-
-    fn run(&mut self, _: &mut CTX, _: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        Ok(None)
-    }
-
-    fn warm_addresses(&self) -> &AddressSet {
-        &self.addresses
-    }
-}
-
-/// Ethereum's precompiles with an extension before them.
+/// Ethereum's precompiles, with inference before them where the genesis asks for it.
 #[derive(Debug, Clone)]
-pub struct ChainPrecompiles<X = NoInference> {
+pub struct ChainPrecompiles {
     ethereum: EthPrecompiles,
-    extension: X,
-    addresses: AddressSet,
+    inference: Option<Inference>,
+    warm: AddressSet,
 }
 
-impl<X> ChainPrecompiles<X> {
-    /// Composes the precompiles of a fork with an extension that answers `extension_addresses`.
-    pub fn new(spec: SpecId, extension: X, extension_addresses: &AddressSet) -> Self {
+impl ChainPrecompiles {
+    /// Composes the precompiles of a fork; without inference they are an ordinary Ethereum chain's.
+    #[must_use]
+    pub fn new(spec: SpecId, inference: Option<Inference>) -> Self {
         let ethereum = EthPrecompiles::new(spec);
-        let mut addresses = ethereum.warm_addresses().clone();
-        addresses.extend(extension_addresses.iter().copied());
+        let warm = warm(&ethereum, inference.as_ref());
         Self {
             ethereum,
-            extension,
-            addresses,
+            inference,
+            warm,
         }
     }
 
-    /// Returns the extension, to read what it collected.
-    pub const fn extension_mut(&mut self) -> &mut X {
-        &mut self.extension
+    /// Ends a transaction: takes its inference records, and takes the marks of the precompile out
+    /// of its logs.
+    pub fn settle(&mut self, logs: &mut Vec<Log>) -> Vec<CallRecord> {
+        match &mut self.inference {
+            Some(inference) => inference.settle(logs),
+            None => Vec::new(),
+        }
     }
 }
 
-impl<CTX, X> PrecompileProvider<CTX> for ChainPrecompiles<X>
-where
-    CTX: ContextTr,
-    X: PrecompileProvider<CTX, Output = InterpreterResult>,
-{
+fn warm(ethereum: &EthPrecompiles, inference: Option<&Inference>) -> AddressSet {
+    let mut warm = ethereum.warm_addresses().clone();
+    if let Some(inference) = inference {
+        warm.extend(inference.warm().iter().copied());
+    }
+    warm
+}
+
+impl<CTX: ContextTr> PrecompileProvider<CTX> for ChainPrecompiles {
     type Output = InterpreterResult;
 
     fn set_spec(&mut self, spec: <CTX::Cfg as Cfg>::Spec) -> bool {
-        let extension = self.extension.set_spec(spec.clone());
-        let ethereum =
+        let changed =
             <EthPrecompiles as PrecompileProvider<CTX>>::set_spec(&mut self.ethereum, spec);
-        if extension || ethereum {
-            self.addresses = self.ethereum.warm_addresses().clone();
-            self.addresses
-                .extend(self.extension.warm_addresses().iter().copied());
+        if changed {
+            self.warm = warm(&self.ethereum, self.inference.as_ref());
         }
-        extension || ethereum
+        changed
     }
 
     fn run(
@@ -84,17 +68,22 @@ where
         context: &mut CTX,
         inputs: &CallInputs,
     ) -> Result<Option<InterpreterResult>, String> {
-        match self.extension.run(context, inputs)? {
-            Some(answer) => Ok(Some(answer)),
-            None => self.ethereum.run(context, inputs),
+        if let Some(inference) = &mut self.inference
+            && let Some(answer) = inference.run(context, inputs)?
+        {
+            return Ok(Some(answer));
         }
+        self.ethereum.run(context, inputs)
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        &self.addresses
+        &self.warm
     }
 
     fn contains(&self, address: &Address) -> bool {
-        self.addresses.contains(address)
+        self.inference
+            .as_ref()
+            .is_some_and(|inference| inference.address() == *address)
+            || self.ethereum.contains(address)
     }
 }

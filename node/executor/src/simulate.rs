@@ -15,7 +15,7 @@ use revm::{
     state::EvmState,
 };
 
-use crate::{ChainEvm, EvmContext, ExecuteError, Executor, InvalidBlock, TransactError, changes};
+use crate::{ChainEvm, EvmContext, ExecuteError, Executor, InvalidBlock, TransactError, changes, execution::logs_mut};
 
 /// Which checks a simulation drops, because its message was never signed or paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,11 @@ where
         let result = self.evm.transact_raw(message);
         if let Some(failure) = self.evm.db().database.0.failure().take() {
             return Err(ExecuteError::Local(failure).into());
+        }
+        let mut result = result;
+        if let Ok(result) = &mut result {
+            // The marks of the inference precompile are no logs of a contract.
+            self.evm.precompiles_mut().settle(logs_mut(&mut result.result));
         }
         result.map_err(|error| match error {
             EVMError::Transaction(reason) => TransactError::Invalid(reason),
