@@ -15,10 +15,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assay-executor", &["assay-types", "assay-precompile"]),
     ("assay-state", &["assay-types"]),
     ("assay-pool", &["assay-types"]),
-    ("assay-chain", &["assay-types", "assay-executor", "assay-state", "assay-pool", "assay-precompile"]),
+    (
+        "assay-chain",
+        &[
+            "assay-types",
+            "assay-executor",
+            "assay-state",
+            "assay-pool",
+            "assay-precompile",
+        ],
+    ),
     (
         "assay-rpc",
-        &["assay-types", "assay-executor", "assay-state", "assay-pool", "assay-chain", "assay-precompile"],
+        &[
+            "assay-types",
+            "assay-executor",
+            "assay-state",
+            "assay-pool",
+            "assay-chain",
+            "assay-precompile",
+        ],
     ),
 ];
 
@@ -26,7 +42,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("candle-core", &["assay-runtime"]),
     ("redb", &["assay-state"]),
-    ("tokio", &["assay", "assay-rpc", "assay-network", "assay-consensus", "assay-tests"]),
+    (
+        "tokio",
+        &[
+            "assay",
+            "assay-rpc",
+            "assay-network",
+            "assay-consensus",
+            "assay-tests",
+        ],
+    ),
 ];
 
 /// Crates that nothing may import.
@@ -42,9 +67,14 @@ fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata["packages"].as_array().expect("packages").iter();
     packages
         .map(|package| {
-            let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
+            let dependencies = package["dependencies"]
+                .as_array()
+                .expect("dependencies")
+                .iter();
             // Tests may use what they like; the house is what ships.
-            let names = dependencies.filter(|d| d["kind"].is_null()).map(|d| text(&d["name"]));
+            let names = dependencies
+                .filter(|d| d["kind"].is_null())
+                .map(|d| text(&d["name"]));
             (text(&package["name"]), names.collect())
         })
         .collect()
@@ -56,7 +86,10 @@ fn arrows_point_one_way() {
     let members: BTreeSet<&String> = arrows.keys().collect();
     let mut wrong = Vec::new();
     for (name, uses) in &arrows {
-        let allowed = ARROWS.iter().find(|(from, _)| from == name).map(|(_, to)| *to);
+        let allowed = ARROWS
+            .iter()
+            .find(|(from, _)| from == name)
+            .map(|(_, to)| *to);
         for used in uses.iter().filter(|used| members.contains(used)) {
             let top = TOPS.contains(&used.as_str());
             let fine = match allowed {
@@ -68,14 +101,21 @@ fn arrows_point_one_way() {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that the house does not have: {}", wrong.join(", "));
+    assert!(
+        wrong.is_empty(),
+        "arrows that the house does not have: {}",
+        wrong.join(", ")
+    );
 }
 
 #[test]
 fn every_crate_has_its_place() {
     for name in arrows().keys() {
         let placed = TOPS.contains(&name.as_str()) || ARROWS.iter().any(|(from, _)| from == name);
-        assert!(placed, "{name} is not in the house: add it to ARROWS or TOPS");
+        assert!(
+            placed,
+            "{name} is not in the house: add it to ARROWS or TOPS"
+        );
     }
 }
 

@@ -30,8 +30,7 @@ use revm::{
 };
 
 use crate::{
-    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, Outcome, TransactError,
-    changes,
+    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, Outcome, TransactError, changes,
     env::ExecutorForks,
     receipt::BlockReceipts,
     view::{Failure, ViewDb},
@@ -229,19 +228,22 @@ where
         let transaction_index = self.transactions;
         self.transactions += 1;
         let calls = self.take_call_records(result);
-        self.records.extend(calls.into_iter().zip(0..).map(|(call, call_index)| {
-            InferenceRecord {
-                transaction_index,
-                call_index,
-                caller: call.caller,
-                model_id: call.model,
-                method: call.method,
-                input_hash: call.input_hash,
-                output_hash: call.output_hash,
-                gas: call.gas,
-                reverted: call.reverted,
-            }
-        }));
+        self.records.extend(
+            calls
+                .into_iter()
+                .zip(0..)
+                .map(|(call, call_index)| InferenceRecord {
+                    transaction_index,
+                    call_index,
+                    caller: call.caller,
+                    model_id: call.model,
+                    method: call.method,
+                    input_hash: call.input_hash,
+                    output_hash: call.output_hash,
+                    gas: call.gas,
+                    reverted: call.reverted,
+                }),
+        );
     }
 
     fn take_call_records(&mut self, result: &mut ExecutionResult) -> Vec<CallRecord> {

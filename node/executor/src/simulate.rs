@@ -15,7 +15,10 @@ use revm::{
     state::EvmState,
 };
 
-use crate::{ChainEvm, EvmContext, ExecuteError, Executor, InvalidBlock, TransactError, changes, execution::logs_mut};
+use crate::{
+    ChainEvm, EvmContext, ExecuteError, Executor, InvalidBlock, TransactError, changes,
+    execution::logs_mut,
+};
 
 /// Which checks a simulation drops, because its message was never signed or paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +106,9 @@ where
         let mut result = result;
         if let Ok(result) = &mut result {
             // The marks of the inference precompile are no logs of a contract.
-            self.evm.precompiles_mut().settle(logs_mut(&mut result.result));
+            self.evm
+                .precompiles_mut()
+                .settle(logs_mut(&mut result.result));
         }
         result.map_err(|error| match error {
             EVMError::Transaction(reason) => TransactError::Invalid(reason),

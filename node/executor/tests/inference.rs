@@ -48,11 +48,15 @@ fn port(name: &str, dims: &[Option<i64>]) -> ValueInfoProto {
     };
     let tensor = type_proto::Tensor {
         elem_type: Some(1),
-        shape: Some(TensorShapeProto { dim: dims.iter().map(dim).collect() }),
+        shape: Some(TensorShapeProto {
+            dim: dims.iter().map(dim).collect(),
+        }),
     };
     ValueInfoProto {
         name: Some(name.to_owned()),
-        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)) }),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+        }),
         ..Default::default()
     }
 }
@@ -80,7 +84,10 @@ fn bundle() -> Bundle {
     };
     let model = ModelProto {
         ir_version: Some(8),
-        opset_import: vec![OperatorSetIdProto { version: Some(17), ..Default::default() }],
+        opset_import: vec![OperatorSetIdProto {
+            version: Some(17),
+            ..Default::default()
+        }],
         graph: Some(graph),
         ..Default::default()
     };
@@ -124,7 +131,11 @@ fn bundle() -> Bundle {
         },
         files: Vec::new(),
     };
-    Bundle::pack(manifest, vec![("model.onnx".to_owned(), model.encode_to_vec().into())]).unwrap()
+    Bundle::pack(
+        manifest,
+        vec![("model.onnx".to_owned(), model.encode_to_vec().into())],
+    )
+    .unwrap()
 }
 
 struct Models(Option<(B256, Bytes)>);
@@ -193,25 +204,48 @@ fn chain(held: bool) -> Chain {
         (PRECOMPILE, vec![0xfe]),
         (REGISTRY, vec![0xfe]),
     ];
-    let mut view =
-        View { accounts: BTreeMap::new(), codes: BTreeMap::new(), record: (Record::key(model), word) };
+    let mut view = View {
+        accounts: BTreeMap::new(),
+        codes: BTreeMap::new(),
+        record: (Record::key(model), word),
+    };
     for (address, code) in codes {
         let code_hash = keccak256(&code);
         view.codes.insert(code_hash, code.into());
-        view.accounts.insert(address, Account { code_hash, ..Account::default() });
+        view.accounts.insert(
+            address,
+            Account {
+                code_hash,
+                ..Account::default()
+            },
+        );
     }
     let balance = U256::from(10).pow(U256::from(20));
-    view.accounts.insert(SENDER, Account { balance, ..Account::default() });
+    view.accounts.insert(
+        SENDER,
+        Account {
+            balance,
+            ..Account::default()
+        },
+    );
     let config = r#"{"chainId":31337,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,
         "eip158Block":0,"byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,
         "istanbulBlock":0,"berlinBlock":0,"londonBlock":0,"terminalTotalDifficulty":0,
         "terminalTotalDifficultyPassed":true,"shanghaiTime":0,"cancunTime":0,"pragueTime":0,
         "osakaTime":0}"#;
-    let spec = ChainSpec::new(serde_json::from_str(config).unwrap(), Some(AssayParams::default()));
+    let spec = ChainSpec::new(
+        serde_json::from_str(config).unwrap(),
+        Some(AssayParams::default()),
+    );
     let models = Models(held.then(|| (model, Bytes::from(bytes))));
     let host = Host::new(Box::new(models), Limits::default(), Engine::single());
     let executor = Executor::new(spec.into()).with_models(Arc::new(host));
-    Chain { executor, view, model, size_bytes }
+    Chain {
+        executor,
+        view,
+        model,
+        size_bytes,
+    }
 }
 
 /// Ends a forwarder: copies the answer and returns or reverts with it.
@@ -249,11 +283,21 @@ fn units(value: i64) -> I256 {
 
 fn predict(chain: &Chain) -> Vec<u8> {
     let features = vec![units(3), units(4)];
-    IInference::predictCall { model: chain.model, features }.abi_encode()
+    IInference::predictCall {
+        model: chain.model,
+        features,
+    }
+    .abi_encode()
 }
 
 impl Chain {
-    fn call_with(&self, to: Address, data: Vec<u8>, height: u64, gas_limit: u64) -> ExecutionResult {
+    fn call_with(
+        &self,
+        to: Address,
+        data: Vec<u8>,
+        height: u64,
+        gas_limit: u64,
+    ) -> ExecutionResult {
         let message = TxEnv {
             caller: SENDER,
             kind: TxKind::Call(to),
@@ -264,7 +308,8 @@ impl Chain {
         };
         let rules = SimulationRules::CALL;
         let mut simulation =
-            self.executor.simulation(self.view.clone(), &header(height), rules, NoOpInspector);
+            self.executor
+                .simulation(self.view.clone(), &header(height), rules, NoOpInspector);
         simulation.run(message).unwrap().result
     }
 
@@ -283,11 +328,17 @@ impl Chain {
 #[test]
 fn a_contract_gets_the_answer_in_the_same_call() {
     let chain = chain(true);
-    let output = chain.call(FORWARDER, predict(&chain)).into_output().unwrap();
+    let output = chain
+        .call(FORWARDER, predict(&chain))
+        .into_output()
+        .unwrap();
     let answer = IInference::predictCall::abi_decode_returns(&output).unwrap();
     // 2 * 3 - 0.5 * 4
     assert_eq!(answer, [units(4)]);
-    let direct = chain.call(PRECOMPILE, predict(&chain)).into_output().unwrap();
+    let direct = chain
+        .call(PRECOMPILE, predict(&chain))
+        .into_output()
+        .unwrap();
     assert_eq!(direct, output);
 }
 
@@ -295,8 +346,15 @@ fn a_contract_gets_the_answer_in_the_same_call() {
 fn a_batch_answers_each_row_as_alone() {
     let chain = chain(true);
     let features = vec![units(3), units(4), units(-1), units(0)];
-    let call = IInference::predictBatchCall { model: chain.model, rows: U256::from(2), features };
-    let output = chain.call(FORWARDER, call.abi_encode()).into_output().unwrap();
+    let call = IInference::predictBatchCall {
+        model: chain.model,
+        rows: U256::from(2),
+        features,
+    };
+    let output = chain
+        .call(FORWARDER, call.abi_encode())
+        .into_output()
+        .unwrap();
     let answer = IInference::predictBatchCall::abi_decode_returns(&output).unwrap();
     assert_eq!(answer, [units(4), units(-2)]);
 }
@@ -304,13 +362,27 @@ fn a_batch_answers_each_row_as_alone() {
 #[test]
 fn the_charge_equals_the_quote_to_the_unit() {
     let chain = chain(true);
-    let quote = IInference::quotePredictCall { model: chain.model, rows: U256::from(1) };
-    let output = chain.call(PRECOMPILE, quote.abi_encode()).into_output().unwrap();
+    let quote = IInference::quotePredictCall {
+        model: chain.model,
+        rows: U256::from(1),
+    };
+    let output = chain
+        .call(PRECOMPILE, quote.abi_encode())
+        .into_output()
+        .unwrap();
     let quote = IInference::quotePredictCall::abi_decode_returns(&output).unwrap();
-    assert_eq!(quote.coldExtra, U256::from(gas::cold(chain.size_bytes) + 2_000));
+    assert_eq!(
+        quote.coldExtra,
+        U256::from(gas::cold(chain.size_bytes) + 2_000)
+    );
     // Two calls in one block's transaction: the first cold, the second warm.
-    let mut execution = chain.executor.begin(chain.view.clone(), &header(9), &[], None).unwrap();
-    execution.transact(&transaction(0, TWICE, predict(&chain)), SENDER).unwrap();
+    let mut execution = chain
+        .executor
+        .begin(chain.view.clone(), &header(9), &[], None)
+        .unwrap();
+    execution
+        .transact(&transaction(0, TWICE, predict(&chain)), SENDER)
+        .unwrap();
     let records = execution.finish().unwrap().records;
     assert_eq!(records.len(), 2);
     assert_eq!(U256::from(records[0].gas), quote.gas + quote.coldExtra);
@@ -333,9 +405,14 @@ fn transaction(nonce: u64, to: Address, input: Vec<u8>) -> Transaction {
 #[test]
 fn a_block_records_every_inference_and_keeps_no_mark_in_its_logs() {
     let chain = chain(true);
-    let mut execution = chain.executor.begin(chain.view.clone(), &header(9), &[], None).unwrap();
+    let mut execution = chain
+        .executor
+        .begin(chain.view.clone(), &header(9), &[], None)
+        .unwrap();
     for (nonce, to) in [FORWARDER, REVERTER, FORWARDER].into_iter().enumerate() {
-        execution.transact(&transaction(nonce as u64, to, predict(&chain)), SENDER).unwrap();
+        execution
+            .transact(&transaction(nonce as u64, to, predict(&chain)), SENDER)
+            .unwrap();
     }
     let outcome = execution.finish().unwrap();
     let found: Vec<_> = outcome
@@ -343,8 +420,11 @@ fn a_block_records_every_inference_and_keeps_no_mark_in_its_logs() {
         .iter()
         .map(|r| (r.transaction_index, r.call_index, r.caller, r.reverted))
         .collect();
-    let expected =
-        [(0, 0, FORWARDER, false), (1, 0, REVERTER, true), (2, 0, FORWARDER, false)];
+    let expected = [
+        (0, 0, FORWARDER, false),
+        (1, 0, REVERTER, true),
+        (2, 0, FORWARDER, false),
+    ];
     assert_eq!(found, expected);
     let answer = IInference::predictCall::abi_encode_returns(&vec![units(4)]);
     for record in &outcome.records {
@@ -353,24 +433,45 @@ fn a_block_records_every_inference_and_keeps_no_mark_in_its_logs() {
         assert_eq!(record.input_hash, keccak256(predict(&chain)));
         assert_eq!(record.output_hash, keccak256(&answer));
     }
-    assert!(outcome.receipts.iter().all(|receipt| receipt.logs().is_empty()));
+    assert!(
+        outcome
+            .receipts
+            .iter()
+            .all(|receipt| receipt.logs().is_empty())
+    );
 }
 
 #[test]
 fn refusals_are_typed() {
     let chain = chain(true);
     let unknown = B256::repeat_byte(7);
-    let call = IInference::predictCall { model: unknown, features: vec![] }.abi_encode();
+    let call = IInference::predictCall {
+        model: unknown,
+        features: vec![],
+    }
+    .abi_encode();
     let expected = IInference::UnknownModel { model: unknown }.abi_encode();
     assert_eq!(chain.revert_of(FORWARDER, call), expected);
 
-    let call = IInference::predictCall { model: chain.model, features: vec![units(1)] };
-    let expected =
-        IInference::WrongInputCount { expected: U256::from(2), got: U256::from(1) }.abi_encode();
+    let call = IInference::predictCall {
+        model: chain.model,
+        features: vec![units(1)],
+    };
+    let expected = IInference::WrongInputCount {
+        expected: U256::from(2),
+        got: U256::from(1),
+    }
+    .abi_encode();
     assert_eq!(chain.revert_of(FORWARDER, call.abi_encode()), expected);
 
-    let call = IInference::predictCall { model: chain.model, features: vec![units(1), I256::MIN] };
-    let expected = IInference::MissingNotAllowed { index: U256::from(1) }.abi_encode();
+    let call = IInference::predictCall {
+        model: chain.model,
+        features: vec![units(1), I256::MIN],
+    };
+    let expected = IInference::MissingNotAllowed {
+        index: U256::from(1),
+    }
+    .abi_encode();
     assert_eq!(chain.revert_of(FORWARDER, call.abi_encode()), expected);
 
     let expected = IInference::DirectCallOnly {}.abi_encode();
@@ -390,7 +491,11 @@ fn a_model_answers_from_its_activation_height_on() {
     let expected = IInference::ModelNotActive { model: chain.model }.abi_encode();
     assert_eq!(early.output().unwrap().to_vec(), expected);
     assert!(!early.is_success());
-    assert!(chain.call_with(FORWARDER, predict(&chain), 5, 10_000_000).is_success());
+    assert!(
+        chain
+            .call_with(FORWARDER, predict(&chain), 5, 10_000_000)
+            .is_success()
+    );
 }
 
 #[test]
@@ -410,9 +515,17 @@ fn too_little_gas_answers_no_data_at_any_limit() {
 #[test]
 fn absent_bytes_are_this_machines_fault_and_never_a_revert() {
     let chain = chain(false);
-    let mut execution = chain.executor.begin(chain.view.clone(), &header(9), &[], None).unwrap();
-    let error = execution.transact(&transaction(0, FORWARDER, predict(&chain)), SENDER).unwrap_err();
-    assert!(error.to_string().contains("are not on this node"), "{error}");
+    let mut execution = chain
+        .executor
+        .begin(chain.view.clone(), &header(9), &[], None)
+        .unwrap();
+    let error = execution
+        .transact(&transaction(0, FORWARDER, predict(&chain)), SENDER)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("are not on this node"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -431,15 +544,27 @@ fn a_cold_or_switched_off_cache_changes_nothing() {
                 None => host,
             };
             chain.executor = chain.executor.with_models(Arc::new(host));
-            let mut execution =
-                chain.executor.begin(chain.view.clone(), &header(9), &[], None).unwrap();
+            let mut execution = chain
+                .executor
+                .begin(chain.view.clone(), &header(9), &[], None)
+                .unwrap();
             for nonce in 0..6 {
                 let features = vec![units(nonce as i64 % 3), units(4)];
-                let call = IInference::predictCall { model: chain.model, features }.abi_encode();
-                execution.transact(&transaction(nonce, FORWARDER, call), SENDER).unwrap();
+                let call = IInference::predictCall {
+                    model: chain.model,
+                    features,
+                }
+                .abi_encode();
+                execution
+                    .transact(&transaction(nonce, FORWARDER, call), SENDER)
+                    .unwrap();
             }
             let outcome = execution.finish().unwrap();
-            (outcome.records, outcome.gas_used, format!("{:?}", outcome.changes))
+            (
+                outcome.records,
+                outcome.gas_used,
+                format!("{:?}", outcome.changes),
+            )
         })
         .collect();
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));

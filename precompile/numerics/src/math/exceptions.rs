@@ -27,9 +27,7 @@ pub(super) const LOG1P: [Exception; 9] = [
     (0xbb0ec8c4, 0xbb0ef0a5),
 ];
 
-pub(super) const SIN: [Exception; 1] = [
-    (0x46199998, 0xbeb1fa5d),
-];
+pub(super) const SIN: [Exception; 1] = [(0x46199998, 0xbeb1fa5d)];
 
 pub(super) const COS: [Exception; 3] = [
     (0x5922aa80, 0x3f08aebf),
@@ -43,9 +41,7 @@ pub(super) const ASIN: [Exception; 0] = [];
 
 pub(super) const ACOS: [Exception; 0] = [];
 
-pub(super) const ATAN: [Exception; 1] = [
-    (0x3d8d6b23, 0x3d8d31c3),
-];
+pub(super) const ATAN: [Exception; 1] = [(0x3d8d6b23, 0x3d8d31c3)];
 
 pub(super) const SINH: [Exception; 0] = [];
 
@@ -59,6 +55,4 @@ pub(super) const ACOSH: [Exception; 0] = [];
 
 pub(super) const ATANH: [Exception; 0] = [];
 
-pub(super) const ERF: [Exception; 1] = [
-    (0x3940ead6, 0x3959af14),
-];
+pub(super) const ERF: [Exception; 1] = [(0x3940ead6, 0x3959af14)];

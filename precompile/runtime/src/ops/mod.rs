@@ -18,6 +18,8 @@ mod context;
 mod control;
 mod conv;
 mod dense;
+#[cfg(test)]
+mod dynamic_tests;
 mod generate;
 mod map;
 mod matmul;
@@ -36,14 +38,12 @@ mod shape;
 mod softmax;
 mod stack;
 mod suppress;
+#[cfg(test)]
+mod testing;
 mod text;
 mod tfidf;
 mod window;
 mod work;
-#[cfg(test)]
-mod dynamic_tests;
-#[cfg(test)]
-mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
