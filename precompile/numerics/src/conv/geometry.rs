@@ -170,6 +170,13 @@ impl<T: Plain> Canvas<T> {
         }
     }
 
+    /// Makes a canvas whose padding is not zero.
+    pub(crate) fn filled(field: &Field, channels: usize, value: T) -> Self {
+        let mut canvas = Self::new(field, channels);
+        canvas.data.fill(value);
+        canvas
+    }
+
     /// Returns the numbers in one padded channel.
     pub(crate) fn plane(&self) -> usize {
         self.plane
@@ -177,6 +184,7 @@ impl<T: Plain> Canvas<T> {
 
     /// Returns all from one channel on.
     pub(crate) fn at_channel(&self, channel: usize) -> &[T] {
+    pub(crate) fn channels_from(&self, channel: usize) -> &[T] {
         &self.data[channel * self.plane..]
     }
 

@@ -7,7 +7,7 @@
 //! Both follow the same chain, so which one runs is a matter of speed only.
 
 mod direct;
-mod geometry;
+pub(crate) mod geometry;
 mod panels;
 mod transpose;
 
@@ -182,6 +182,7 @@ fn for_groups<T: Real>(
         let (row, position) = (rest / across * row_step, rest % across * position_step);
         let patch = Patch {
             source: canvas.at_channel(group * channels),
+            source: canvas.channels_from(group * channels),
             offsets: &offsets,
             field,
             rows: row..(row + row_step).min(rows),

@@ -56,6 +56,14 @@ fn quantize_one(quotient: f32, zero: i32, range: Range) -> i32 {
     (rounded + zero).clamp(range.min, range.max)
 }
 
+/// Is about how many numbers a thread takes at once.
+const PIECE: usize = 1 << 13;
+
+/// Returns how many runs make up one piece.
+fn runs_per_piece(run: usize) -> usize {
+    (PIECE / run).max(1)
+}
+
 multiversion! {
     /// Quantises one run of numbers that share scale and zero point.
     fn quantize_run<T: Quantum>(
@@ -120,10 +128,14 @@ pub fn quantize<T: Quantum>(
     out: &mut [T],
 ) {
     assert_eq!(x.len(), out.len(), "one output per input");
-    engine.pool().run_pieces(out, run, |i, out| {
-        let (scale, zero) = parameters(i);
-        assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
-        quantize_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
+    let group = runs_per_piece(run);
+    engine.pool().run_pieces(out, group * run, |piece, out| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let i = piece * group + i;
+            let (scale, zero) = parameters(i);
+            assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
+            quantize_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
+        }
     });
 }
 
@@ -140,9 +152,13 @@ pub fn dequantize<T: Quantum>(
     out: &mut [f32],
 ) {
     assert_eq!(x.len(), out.len(), "one output per input");
-    engine.pool().run_pieces(out, run, |i, out| {
-        let (scale, zero) = parameters(i);
-        dequantize_run(engine, &x[i * run..][..out.len()], scale, zero, out);
+    let group = runs_per_piece(run);
+    engine.pool().run_pieces(out, group * run, |piece, out| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let i = piece * group + i;
+            let (scale, zero) = parameters(i);
+            dequantize_run(engine, &x[i * run..][..out.len()], scale, zero, out);
+        }
     });
 }
 
@@ -160,11 +176,39 @@ pub fn quantize_sums<T: Quantum>(
     out: &mut [T],
 ) {
     assert_eq!(x.len(), out.len(), "one output per input");
-    engine.pool().run_pieces(out, run, |i, out| {
-        let (scale, zero) = parameters(i);
-        assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
-        quantize_sums_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
+    let group = runs_per_piece(run);
+    engine.pool().run_pieces(out, group * run, |piece, out| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let i = piece * group + i;
+            let (scale, zero) = parameters(i);
+            assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
+            quantize_sums_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
+        }
     });
+}
+
+/// Joins the scales of a product and of its result: (a * b) / y, two roundings.
+// Spec: N-12
+pub fn joined_scale(a: f32, b: f32, y: f32) -> f32 {
+    a * b / y
+}
+
+/// Quantises to a narrow float: the codes of x / scale + zero, each step rounded to f32.
+// Spec: N-12
+pub fn scaled_floats(x: &[f32], parameters: impl Fn(usize) -> (f32, f32), out: &mut [f32]) {
+    for (i, (x, out)) in x.iter().zip(out).enumerate() {
+        let (scale, zero) = parameters(i);
+        *out = canonical_f32(*x / scale + zero);
+    }
+}
+
+/// Dequantises narrow floats: (x - zero) * scale, each step rounded to f32.
+// Spec: N-12
+pub fn unscaled_floats(x: &[f32], parameters: impl Fn(usize) -> (f32, f32), out: &mut [f32]) {
+    for (i, (x, out)) in x.iter().zip(out).enumerate() {
+        let (scale, zero) = parameters(i);
+        *out = canonical_f32((*x - zero) * scale);
+    }
 }
 
 /// Chooses scale and zero point of unsigned bytes for the range of `x`, zero included.

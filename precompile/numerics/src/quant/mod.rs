@@ -8,6 +8,7 @@
 //! `a' = a + 128` if a is signed, `b' = b - 128` if b is unsigned, `A = za + (a' - a)` and
 //! `B = zb - (b - b')`.
 
+mod conv;
 mod dot;
 mod linear;
 mod pack;
@@ -15,8 +16,12 @@ mod pack;
 #[cfg(test)]
 mod tests;
 
-pub use linear::{Quantum, Range, dequantize, dynamic_range, quantize, quantize_sums};
-pub use pack::{ByteMatrix, PackedBytes};
+pub use conv::conv_bytes;
+pub use linear::{
+    Quantum, Range, dequantize, dynamic_range, joined_scale, quantize, quantize_sums,
+    scaled_floats, unscaled_floats,
+};
+pub use pack::{ByteMatrix, Bytes, PackedBytes};
 
 use self::dot::{STRIP_ROWS, Strip, multiply_strip};
 use self::pack::{pack_rows, row_sums};

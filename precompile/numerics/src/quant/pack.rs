@@ -7,6 +7,32 @@ use crate::aligned::Aligned;
 /// Is the number of columns of a panel: two AVX-512 registers of 32-bit sums.
 pub(crate) const PANEL: usize = 32;
 
+/// Is bytes of either signedness.
+#[derive(Clone, Copy, Debug)]
+pub enum Bytes<'a> {
+    /// From -128 to 127.
+    Signed(&'a [i8]),
+    /// From 0 to 255.
+    Unsigned(&'a [u8]),
+}
+
+impl<'a> Bytes<'a> {
+    /// Returns the bytes as they lie, and whether they are signed.
+    pub(crate) fn raw(self) -> (&'a [u8], bool) {
+        match self {
+            Self::Unsigned(data) => (data, false),
+            Self::Signed(data) => {
+                // SAFETY: i8 and u8 have the same size and alignment, and any byte is a value of
+                // both.
+                (
+                    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), data.len()) },
+                    true,
+                )
+            }
+        }
+    }
+}
+
 /// Views bytes of either signedness as a matrix with any strides.
 #[derive(Clone, Copy, Debug)]
 pub struct ByteMatrix<'a> {
@@ -18,11 +44,38 @@ pub struct ByteMatrix<'a> {
 }
 
 impl<'a> ByteMatrix<'a> {
+    /// Views bytes at `row * strides[0] + column * strides[1]`.
+    ///
+    /// # Panics
+    /// Panics when the slice is too short.
+    pub fn new(bytes: Bytes<'a>, shape: [usize; 2], strides: [usize; 2]) -> Self {
+        let (data, signed) = bytes.raw();
+        Self::raw(data, signed, shape, strides)
+    }
+
     /// Views unsigned bytes.
     ///
     /// # Panics
     /// Panics when the slice is too short.
-    pub fn unsigned(data: &'a [u8], [rows, columns]: [usize; 2], strides: [usize; 2]) -> Self {
+    pub fn unsigned(data: &'a [u8], shape: [usize; 2], strides: [usize; 2]) -> Self {
+        Self::new(Bytes::Unsigned(data), shape, strides)
+    }
+
+    /// Views signed bytes.
+    ///
+    /// # Panics
+    /// Panics when the slice is too short.
+    pub fn signed(data: &'a [i8], shape: [usize; 2], strides: [usize; 2]) -> Self {
+        Self::new(Bytes::Signed(data), shape, strides)
+    }
+
+    /// Views bytes of the signedness given.
+    pub(crate) fn raw(
+        data: &'a [u8],
+        signed: bool,
+        [rows, columns]: [usize; 2],
+        strides: [usize; 2],
+    ) -> Self {
         if rows > 0 && columns > 0 {
             let last = (rows - 1) * strides[0] + (columns - 1) * strides[1];
             assert!(
@@ -33,23 +86,10 @@ impl<'a> ByteMatrix<'a> {
         }
         Self {
             data,
-            signed: false,
+            signed,
             rows,
             columns,
             strides,
-        }
-    }
-
-    /// Views signed bytes.
-    ///
-    /// # Panics
-    /// Panics when the slice is too short.
-    pub fn signed(data: &'a [i8], shape: [usize; 2], strides: [usize; 2]) -> Self {
-        // SAFETY: i8 and u8 have the same size and alignment, and any byte is a value of both.
-        let data = unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), data.len()) };
-        Self {
-            signed: true,
-            ..Self::unsigned(data, shape, strides)
         }
     }
 

@@ -57,14 +57,14 @@ fn check(m: usize, k: usize, n: usize, engines: &[Engine]) {
             }
         }
         let a = if sa {
-            ByteMatrix::signed(&a_signed, [m, k], [k, 1])
+            ByteMatrix::new(Bytes::Signed(&a_signed), [m, k], [k, 1])
         } else {
-            ByteMatrix::unsigned(&a, [m, k], [k, 1])
+            ByteMatrix::new(Bytes::Unsigned(&a), [m, k], [k, 1])
         };
         let b = if sb {
-            ByteMatrix::signed(&b_signed, [k, n], [n, 1])
+            ByteMatrix::new(Bytes::Signed(&b_signed), [k, n], [n, 1])
         } else {
-            ByteMatrix::unsigned(&b, [k, n], [n, 1])
+            ByteMatrix::new(Bytes::Unsigned(&b), [k, n], [n, 1])
         };
         let packed = PackedBytes::new(b);
         for engine in engines {
@@ -102,12 +102,71 @@ fn transposed_left_sides_are_read_by_their_strides() {
         }
     }
     let b = bytes(10, 5 * 6);
-    let packed = PackedBytes::new(ByteMatrix::unsigned(&b, [5, 6], [6, 1]));
+    let packed = PackedBytes::new(ByteMatrix::new(Bytes::Unsigned(&b), [5, 6], [6, 1]));
     let engine = Engine::single();
     let (mut one, mut two) = ([0; 42], [0; 42]);
-    let view = ByteMatrix::unsigned(&a, [7, 5], [1, 7]);
+    let view = ByteMatrix::new(Bytes::Unsigned(&a), [7, 5], [1, 7]);
     gemm_bytes(&engine, view, &[2], &packed, &[3], &mut one);
-    let view = ByteMatrix::unsigned(&plain, [7, 5], [5, 1]);
+    let view = ByteMatrix::new(Bytes::Unsigned(&plain), [7, 5], [5, 1]);
     gemm_bytes(&engine, view, &[2], &packed, &[3], &mut two);
     assert_eq!(one, two);
+}
+
+#[test]
+fn byte_convolutions_take_padding_as_the_zero_point() {
+    use crate::conv::ConvShape;
+    let shape = ConvShape {
+        groups: 2,
+        group_channels: 3,
+        input: vec![6, 7],
+        kernel: vec![3, 2],
+        strides: vec![2, 1],
+        dilations: vec![1, 2],
+        pads: vec![1, 1],
+        output: vec![3, 7],
+    };
+    let rows = 5;
+    let (x, w) = (bytes(3, 2 * 6 * 42), bytes(4, 2 * rows * 18));
+    let w_zero: Vec<i32> = (0..2 * rows as i32).map(|i| i - 4).collect();
+    let mut want = Vec::new();
+    for image in x.chunks_exact(6 * 42) {
+        for output in 0..2 * rows {
+            for at in 0..21 {
+                let mut sum = 0;
+                for k in 0..18 {
+                    let (c, kh, kw) = (k / 6, k / 2 % 3, k % 2);
+                    let y = (at / 7 * 2 + kh).wrapping_sub(1);
+                    let z = (at % 7 + 2 * kw).wrapping_sub(1);
+                    let channel = output / rows * 3 + c;
+                    let inside = y < 6 && z < 7;
+                    let value = if inside {
+                        i32::from(image[channel * 42 + y * 7 + z]) - 9
+                    } else {
+                        0
+                    };
+                    let weight = i32::from(w[output * 18 + k].cast_signed()) - w_zero[output];
+                    sum += value * weight;
+                }
+                want.push(sum);
+            }
+        }
+    }
+    let signed: Vec<i8> = w.iter().map(|w| w.cast_signed()).collect();
+    let packed: Vec<PackedBytes> = signed
+        .chunks_exact(rows * 18)
+        .map(|w| PackedBytes::new(ByteMatrix::new(Bytes::Signed(w), [18, rows], [1, 18])))
+        .collect();
+    for engine in engines() {
+        let mut out = vec![-1; want.len()];
+        conv_bytes(
+            &engine,
+            &shape,
+            Bytes::Unsigned(&x),
+            9,
+            &packed,
+            &w_zero,
+            &mut out,
+        );
+        assert!(out == want, "{}", engine.isa().name());
+    }
 }

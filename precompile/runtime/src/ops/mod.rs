@@ -31,6 +31,9 @@ mod power;
 mod rank;
 mod recurrent;
 mod reduce;
+mod quantize;
+mod quantized;
+mod recurrent;
 mod resize;
 mod select;
 mod sequence;
@@ -212,7 +215,7 @@ impl Entry {
 const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
-    matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE,
+    matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE, quantize::TABLE, quantized::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
