@@ -184,7 +184,6 @@ impl<T: Plain> Canvas<T> {
 
     /// Returns all from one channel on.
     pub(crate) fn at_channel(&self, channel: usize) -> &[T] {
-    pub(crate) fn channels_from(&self, channel: usize) -> &[T] {
         &self.data[channel * self.plane..]
     }
 

@@ -182,7 +182,6 @@ fn for_groups<T: Real>(
         let (row, position) = (rest / across * row_step, rest % across * position_step);
         let patch = Patch {
             source: canvas.at_channel(group * channels),
-            source: canvas.channels_from(group * channels),
             offsets: &offsets,
             field,
             rows: row..(row + row_step).min(rows),

@@ -71,7 +71,7 @@ pub fn conv_bytes(
     for (image, out) in out.chunks_exact_mut(outputs * positions).enumerate() {
         canvas.fill(engine, &field, &x[image * in_image..][..in_image]);
         for (group, weights) in weights.iter().enumerate() {
-            let source = canvas.channels_from(group * shape.group_channels);
+            let source = canvas.at_channel(group * shape.group_channels);
             let out = &mut out[group * rows * positions..][..rows * positions];
             let zero = if w_zero.len() == 1 {
                 w_zero

@@ -131,9 +131,9 @@ fn byte_convolutions_take_padding_as_the_zero_point() {
     let mut want = Vec::new();
     for image in x.chunks_exact(6 * 42) {
         for output in 0..2 * rows {
-            for at in 0..21 {
+            for at in 0..21usize {
                 let mut sum = 0;
-                for k in 0..18 {
+                for k in 0..18usize {
                     let (c, kh, kw) = (k / 6, k / 2 % 3, k % 2);
                     let y = (at / 7 * 2 + kh).wrapping_sub(1);
                     let z = (at % 7 + 2 * kw).wrapping_sub(1);
