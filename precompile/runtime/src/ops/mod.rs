@@ -32,7 +32,6 @@ mod quantize;
 mod quantized;
 mod rank;
 mod recurrent;
-mod recurrent;
 mod reduce;
 mod resize;
 mod select;
