@@ -148,20 +148,7 @@ fn op_name(error: &OpError) -> &'static str {
 }
 
 fn limit_exceeded(kind: LimitKind, limit: u64, got: u64) -> Bytes {
-    let what = match kind {
-        LimitKind::ModelBytes => "model bytes",
-        LimitKind::Nodes => "nodes",
-        LimitKind::Values => "values",
-        LimitKind::Rank => "rank",
-        LimitKind::Elements => "elements",
-        LimitKind::LiveBytes => "live bytes",
-        LimitKind::Depth => "depth",
-        LimitKind::Work => "work",
-        LimitKind::Iterations => "iterations",
-        LimitKind::Attributes => "attributes",
-        LimitKind::NameBytes => "name bytes",
-    };
-    limit_exceeded_named(what, limit, got)
+    limit_exceeded_named(&kind.to_string(), limit, got)
 }
 
 fn position(model: &Model, node: &str, op: &str) -> usize {
