@@ -47,7 +47,7 @@ pub(super) fn atan_f64<S: Step>(a: f64, b: f64) -> f64 {
 impl Unary for Atan {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
-        let result = atan_f64::<S>(f64::from(x.abs()), 1.0) as f32;
+        let result = S::round(atan_f64::<S>(f64::from(x.abs()), 1.0));
         canonical_f32(result.copysign(x))
     }
     symmetric_exceptions!(ATAN, odd);
@@ -57,7 +57,7 @@ impl Unary for Asin {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
         let a = f64::from(x.abs());
-        let result = atan_f64::<S>(a, ((1.0 - a) * (1.0 + a)).sqrt()) as f32;
+        let result = S::round(atan_f64::<S>(a, ((1.0 - a) * (1.0 + a)).sqrt()));
         canonical_f32(result.copysign(x))
     }
     symmetric_exceptions!(ASIN, odd);
@@ -70,7 +70,7 @@ impl Unary for Acos {
         let x = f64::from(x);
         let b = ((1.0 - x) * (1.0 + x)).sqrt();
         let b = if x == 1.0 { 1.0 } else { b };
-        canonical_f32((2.0 * atan_f64::<S>(1.0 - x, b)) as f32)
+        canonical_f32(S::round(2.0 * atan_f64::<S>(1.0 - x, b)))
     }
     #[inline(always)]
     fn is_rare(x: f32) -> bool {

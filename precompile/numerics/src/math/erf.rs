@@ -22,7 +22,7 @@ impl Unary for Erf {
         let a = clamp(x.abs(), ERF_BOUND);
         let decay = two_chains::<S, _>(S::mul_add(a, 0.5, -1.0), &ERF);
         let result = -expm1_f64::<S>(-a * decay);
-        canonical_f32((result as f32).copysign(x))
+        canonical_f32(S::round(result).copysign(x))
     }
     symmetric_exceptions!(ERF, odd);
 }

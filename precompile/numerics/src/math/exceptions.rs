@@ -39,7 +39,7 @@ pub(super) const TAN: [Exception; 0] = [];
 
 pub(super) const ASIN: [Exception; 0] = [];
 
-pub(super) const ACOS: [Exception; 0] = [];
+pub(super) const ACOS: [Exception; 2] = [(0x328885a3, 0x3fc90fdb), (0x39826222, 0x3fc907b5)];
 
 pub(super) const ATAN: [Exception; 1] = [(0x3d8d6b23, 0x3d8d31c3)];
 
@@ -49,9 +49,13 @@ pub(super) const COSH: [Exception; 0] = [];
 
 pub(super) const TANH: [Exception; 0] = [];
 
-pub(super) const ASINH: [Exception; 0] = [];
+pub(super) const ASINH: [Exception; 3] = [
+    (0x4bdd65a5, 0x418f034b),
+    (0x655890d3, 0x4254d1f9),
+    (0x6eb1a8ec, 0x42845a89),
+];
 
-pub(super) const ACOSH: [Exception; 0] = [];
+pub(super) const ACOSH: [Exception; 2] = [(0x655890d3, 0x4254d1f9), (0x6eb1a8ec, 0x42845a89)];
 
 pub(super) const ATANH: [Exception; 0] = [];
 

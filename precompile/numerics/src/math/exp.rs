@@ -56,7 +56,7 @@ pub(super) fn clamp(x: f32, bound: f32) -> f64 {
 impl Unary for Exp {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
-        canonical_f32(exp_f64::<S>(clamp(x, EXP_BOUND)) as f32)
+        canonical_f32(S::round(exp_f64::<S>(clamp(x, EXP_BOUND))))
     }
     #[inline(always)]
     fn is_rare(x: f32) -> bool {
@@ -70,7 +70,7 @@ impl Unary for Exp {
 impl Unary for Expm1 {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
-        let result = canonical_f32(expm1_f64::<S>(clamp(x, EXP_BOUND)) as f32);
+        let result = canonical_f32(S::round(expm1_f64::<S>(clamp(x, EXP_BOUND))));
         // The sum loses the sign of -0.
         if x == 0.0 { x } else { result }
     }

@@ -63,7 +63,7 @@ impl Unary for Sinh {
     fn lane<S: Step>(x: f32) -> f32 {
         let e = expm1_f64::<S>(clamp(x.abs(), SINH_BOUND));
         let result = 0.5 * (e + e / (e + 1.0));
-        canonical_f32((result as f32).copysign(x))
+        canonical_f32(S::round(result).copysign(x))
     }
     symmetric_exceptions!(SINH, odd);
 }
@@ -72,7 +72,7 @@ impl Unary for Cosh {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
         let e = exp_f64::<S>(clamp(x.abs(), SINH_BOUND));
-        canonical_f32((0.5 * (e + 1.0 / e)) as f32)
+        canonical_f32(S::round(0.5 * (e + 1.0 / e)))
     }
     symmetric_exceptions!(COSH, even);
 }
@@ -81,7 +81,7 @@ impl Unary for Tanh {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
         let e = expm1_f64::<S>(2.0 * clamp(x.abs(), TANH_BOUND));
-        canonical_f32(((e / (e + 2.0)) as f32).copysign(x))
+        canonical_f32(S::round(e / (e + 2.0)).copysign(x))
     }
     symmetric_exceptions!(TANH, odd);
 }
@@ -92,7 +92,7 @@ impl Unary for Asinh {
         let a = clamp(x.abs(), f32::MAX);
         let square = a * a;
         let result = log1p_f64::<S>(a + square / (1.0 + (1.0 + square).sqrt()));
-        let result = (result as f32).copysign(x);
+        let result = S::round(result).copysign(x);
         // The logarithm splits bits and would make a number of infinity or NaN.
         canonical_f32(if x.abs() < f32::INFINITY { result } else { x })
     }
@@ -103,7 +103,7 @@ impl Unary for Acosh {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
         let t = f64::from(x) - 1.0;
-        let result = log1p_f64::<S>(t + (t * (t + 2.0)).sqrt()) as f32;
+        let result = S::round(log1p_f64::<S>(t + (t * (t + 2.0)).sqrt()));
         let result = if x == f32::INFINITY { x } else { result };
         if x >= 1.0 { result } else { CANONICAL_F32 }
     }
@@ -124,7 +124,7 @@ impl Unary for Atanh {
         let result = if a == 1.0 {
             f32::INFINITY
         } else {
-            result as f32
+            S::round(result)
         };
         if a <= 1.0 {
             result.copysign(x)

@@ -59,7 +59,7 @@ pub(super) fn log1p_f64<S: Step>(x: f64) -> f64 {
 impl Unary for Ln {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
-        let result = ln_f64::<S>(f64::from(x)) as f32;
+        let result = S::round(ln_f64::<S>(f64::from(x)));
         let result = if x == f32::INFINITY { x } else { result };
         let result = if x == 0.0 { f32::NEG_INFINITY } else { result };
         if x >= 0.0 { result } else { CANONICAL_F32 }
@@ -76,7 +76,7 @@ impl Unary for Ln {
 impl Unary for Log1p {
     #[inline(always)]
     fn lane<S: Step>(x: f32) -> f32 {
-        let result = canonical_f32(log1p_f64::<S>(f64::from(x)) as f32);
+        let result = canonical_f32(S::round(log1p_f64::<S>(f64::from(x))));
         // Zero keeps its sign, infinity has no exponent to split.
         let result = if x == 0.0 || x == f32::INFINITY {
             x

@@ -10,6 +10,11 @@ use crate::fma::{HardFma, SoftFma};
 pub(crate) trait Step: Copy {
     /// Computes a * b + c with one or two roundings.
     fn mul_add(a: f64, b: f64, c: f64) -> f64;
+    /// Rounds a lane's value to the result; only the check of error bounds does otherwise.
+    #[inline(always)]
+    fn round(value: f64) -> f32 {
+        value as f32
+    }
 }
 
 impl Step for HardFma {

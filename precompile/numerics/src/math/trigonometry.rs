@@ -34,7 +34,7 @@ fn sin_cos<S: Step>(r: f64) -> (f64, f64) {
 fn sin_of<S: Step>(quarter: u64, r: f64) -> f32 {
     let (sin, cos) = sin_cos::<S>(r);
     let value = if quarter & 1 == 0 { sin } else { cos };
-    f64::from_bits(value.to_bits() ^ (quarter & 2) << 62) as f32
+    S::round(f64::from_bits(value.to_bits() ^ (quarter & 2) << 62))
 }
 
 /// Computes the tangent of `quarter` quarter turns and r.
@@ -44,7 +44,7 @@ fn tan_of<S: Step>(quarter: u64, r: f64) -> f32 {
     let even = quarter & 1 == 0;
     let numerator = if even { sin } else { -cos };
     let denominator = if even { cos } else { sin };
-    (numerator / denominator) as f32
+    S::round(numerator / denominator)
 }
 
 /// Tells whether an angle is listed or takes the integer reduction (infinities among them).
