@@ -43,7 +43,7 @@ pub(super) const ACOS: [Exception; 2] = [(0x328885a3, 0x3fc90fdb), (0x39826222, 
 
 pub(super) const ATAN: [Exception; 1] = [(0x3d8d6b23, 0x3d8d31c3)];
 
-pub(super) const SINH: [Exception; 0] = [];
+pub(super) const SINH: [Exception; 1] = [(0x3a1285ff, 0x3a1285ff)];
 
 pub(super) const COSH: [Exception; 0] = [];
 
