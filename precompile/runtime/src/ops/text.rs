@@ -148,11 +148,14 @@ impl Op for StringSplit {
     ) -> Result<Vec<Value>, OpError> {
         let input = tensor_in(ins, 0)?;
         cx.spend(input.data().size_bytes() as u64)?;
-        let lists: Vec<Vec<&str>> = input
-            .as_slice::<String>()?
-            .iter()
-            .map(|text| self.pieces(text))
-            .collect();
+        let mut lists: Vec<Vec<&str>> = Vec::with_capacity(input.data().len());
+        let mut pieces = 0usize;
+        for text in input.as_slice::<String>()? {
+            lists.push(self.pieces(text));
+            // A piece can be one byte long, but its handle never is.
+            pieces = pieces.saturating_add(lists.last().map_or(0, Vec::len));
+            check_bytes(cx.limits(), pieces.saturating_mul(DType::Str.size_bytes()))?;
+        }
         let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
         let mut shape = input.shape().to_vec();
         shape.push(longest);
