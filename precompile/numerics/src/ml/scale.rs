@@ -19,7 +19,7 @@ pub enum Norm {
 ///
 /// # Panics
 /// Panics when lengths do not fit.
-// Spec: N-15
+// Spec: N-18
 pub fn scale_f32(x: &[f32], columns: usize, offset: &[f32], scale: &[f32], out: &mut [f32]) {
     check(x.len(), columns, offset, scale, out.len());
     for (i, (x, out)) in x.iter().zip(out).enumerate() {
@@ -32,7 +32,7 @@ pub fn scale_f32(x: &[f32], columns: usize, offset: &[f32], scale: &[f32], out: 
 ///
 /// # Panics
 /// Panics when lengths do not fit.
-// Spec: N-15
+// Spec: N-18
 pub fn scale_f64(x: &[f64], columns: usize, offset: &[f32], scale: &[f32], out: &mut [f32]) {
     check(x.len(), columns, offset, scale, out.len());
     for (i, (x, out)) in x.iter().zip(out).enumerate() {
@@ -64,7 +64,7 @@ fn pick(values: &[f32], column: usize) -> f32 {
 ///
 /// # Panics
 /// Panics when lengths do not fit.
-// Spec: N-15
+// Spec: N-18
 pub fn normalise_rows(engine: &Engine, norm: Norm, columns: usize, x: &[f32], out: &mut [f32]) {
     assert!(x.len() == out.len(), "one output per input");
     if x.is_empty() {

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use prost::Message as _;
 
+use crate::dtype::DType;
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
 use crate::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use crate::{Limits, Model, Tensor, Value};
 
@@ -84,6 +85,57 @@ impl Case {
         self.attribute(name, AttributeType::String, rest)
     }
 
+    /// Sets a list of floats.
+    pub(crate) fn floats(self, name: &str, values: &[f32]) -> Self {
+        let rest = AttributeProto {
+            floats: values.to_vec(),
+            ..Default::default()
+        };
+        self.attribute(name, AttributeType::Floats, rest)
+    }
+
+    /// Sets a list of texts.
+    pub(crate) fn texts(self, name: &str, values: &[&str]) -> Self {
+        let rest = AttributeProto {
+            strings: values
+                .iter()
+                .map(|value| Bytes::copy_from_slice(value.as_bytes()))
+                .collect(),
+            ..Default::default()
+        };
+        self.attribute(name, AttributeType::Strings, rest)
+    }
+
+    /// Sets a number.
+    pub(crate) fn float(self, name: &str, value: f32) -> Self {
+        let rest = AttributeProto {
+            f: Some(value),
+            ..Default::default()
+        };
+        self.attribute(name, AttributeType::Float, rest)
+    }
+
+    /// Sets a tensor attribute of little-endian bytes.
+    pub(crate) fn bytes(self, name: &str, dtype: DType, dims: &[i64], raw: Vec<u8>) -> Self {
+        let tensor = TensorProto {
+            dims: dims.to_vec(),
+            data_type: Some(dtype.onnx().into()),
+            raw_data: Some(raw.into()),
+            ..Default::default()
+        };
+        let rest = AttributeProto {
+            t: Some(Box::new(tensor)),
+            ..Default::default()
+        };
+        self.attribute(name, AttributeType::Tensor, rest)
+    }
+
+    /// Takes the operator from ai.onnx.ml.
+    pub(crate) fn ml(mut self) -> Self {
+        self.node.domain = Some("ai.onnx.ml".to_owned());
+        self
+    }
+
     /// Loads and runs the model; the error's text tells what was refused.
     pub(crate) fn run(self) -> Result<Vec<Value>, String> {
         let names = self.node.input.clone();
@@ -103,8 +155,8 @@ impl Case {
             ..Default::default()
         };
         let opset = OperatorSetIdProto {
+            domain: self.node.domain.clone(),
             version: Some(self.opset),
-            ..Default::default()
         };
         let proto = ModelProto {
             ir_version: Some(10),

@@ -14,6 +14,9 @@ mod select;
 mod svm;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use super::Entry;
 
 /// Names every operator of the domain that is supported. CastMap and DictVectorizer take maps,

@@ -46,7 +46,7 @@ impl Op for Scaler {
         cx.elementwise()
     }
 
-    // Spec: N-15
+    // Spec: N-18
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let x = ins.get(0)?;
         let columns = columns(x.shape);
@@ -79,7 +79,7 @@ impl Op for Normalizer {
         })
     }
 
-    // Spec: N-15
+    // Spec: N-18
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let x = ins.get(0)?;
         let (_, columns) = rows_of(x.shape)?;

@@ -156,7 +156,7 @@ impl Lists {
         targets: usize,
         target_of: impl Fn(i64) -> i64,
     ) -> Result<EnsembleSpec<T>, OpError> {
-        let mut index = BTreeMap::new();
+        let mut index: Index<'_> = BTreeMap::new();
         for (i, id) in self.tree_ids.iter().zip(&self.node_ids).enumerate() {
             if index.insert(id, i).is_some() {
                 return Err(OpError::Value {
@@ -165,7 +165,6 @@ impl Lists {
                 });
             }
         }
-        let index: Index<'_> = index;
         let (order, ranges) = self.leaves(&index)?;
         let values = T::list(&self.weights)?;
         let weights = order.iter().map(|&i| {
