@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(got.len(), want.len());
         for (got, want) in got.iter().zip(want) {
             assert!(
-                (got - want).abs() <= 2e-6 * want.abs().max(1.0),
+                (got - want).abs() <= 2e-6 * (1.0 + want.abs()),
                 "{got} {want}"
             );
         }

@@ -25,7 +25,7 @@ fn close(got: &[f32], want: &[f32]) {
     assert_eq!(got.len(), want.len(), "{got:?}");
     for (got, want) in got.iter().zip(want) {
         assert!(
-            (got - want).abs() <= 2e-6 * want.abs().max(1.0),
+            (got - want).abs() <= 2e-6 * (1.0 + want.abs()),
             "{got} {want}"
         );
     }
