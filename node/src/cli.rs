@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::model;
+use crate::{dev, model, node};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -22,6 +22,11 @@ enum Command {
     /// Check, pack, run and measure models.
     #[command(subcommand)]
     Model(model::Command),
+    /// Run a chain for development, with anvil's methods.
+    Dev(Box<dev::Options>),
+    /// Import and serve chains that others made.
+    #[command(subcommand)]
+    Node(node::Command),
 }
 
 /// Says what went wrong and what to do about it: one line each.
@@ -63,6 +68,8 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Model(command) => model::run(command),
+        Command::Dev(options) => dev::run(&options),
+        Command::Node(command) => node::run(command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

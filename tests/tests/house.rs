@@ -26,6 +26,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "assay-dev",
+        &[
+            "assay-types",
+            "assay-executor",
+            "assay-state",
+            "assay-pool",
+            "assay-chain",
+            "assay-precompile",
+            "assay-runtime",
+        ],
+    ),
+    (
         "assay-rpc",
         &[
             "assay-types",
@@ -33,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assay-state",
             "assay-pool",
             "assay-chain",
+            "assay-dev",
             "assay-precompile",
         ],
     ),

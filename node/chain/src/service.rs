@@ -8,6 +8,7 @@ use alloy_rlp::Decodable;
 use assay_executor::{
     Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
 };
+use assay_precompile::Host;
 use assay_state::{ExecutedBlock, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
 use assay_types::{Block, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
 
@@ -99,6 +100,13 @@ impl Chain {
             writing: Mutex::new(()),
             listeners: RwLock::new(Vec::new()),
         })
+    }
+
+    /// Gives the chain the models its inference precompile runs, before anything is executed.
+    #[must_use]
+    pub fn with_models(mut self, models: Arc<Host>) -> Self {
+        self.executor = self.executor.with_models(models);
+        self
     }
 
     /// Returns the chain's rules.

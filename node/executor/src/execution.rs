@@ -30,7 +30,8 @@ use revm::{
 };
 
 use crate::{
-    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, Outcome, TransactError, changes,
+    ChainPrecompiles, ExecuteError, Executor, InvalidBlock, Outcome, Relocated, TransactError,
+    changes,
     env::ExecutorForks,
     receipt::BlockReceipts,
     view::{Failure, ViewDb},
@@ -43,7 +44,7 @@ pub type BlockDb<V> = State<WrapDatabaseRef<ViewDb<V>>>;
 pub type EvmContext<V> = EthEvmContext<BlockDb<V>>;
 
 /// The EVM as this chain runs it.
-pub type ChainEvm<V, I = NoOpInspector> = EthEvm<BlockDb<V>, I, ChainPrecompiles>;
+pub type ChainEvm<V, I = NoOpInspector> = EthEvm<BlockDb<V>, I, Relocated<ChainPrecompiles>>;
 
 type Inner<'a, V, I> = EthBlockExecutor<'a, ChainEvm<V, I>, ExecutorForks<'a>, BlockReceipts>;
 
@@ -76,7 +77,7 @@ impl Executor {
             .with_block(env.block_env)
             .with_db(db)
             .build_mainnet_with_inspector(inspector)
-            .with_precompiles(precompiles);
+            .with_precompiles(Relocated::new(precompiles));
         EthEvm::new(evm, inspect)
     }
 
@@ -254,6 +255,17 @@ where
     #[must_use]
     pub const fn gas_used(&self) -> u64 {
         self.inner.cumulative_tx_gas_used
+    }
+
+    /// Reads an account's nonce as the block has left it so far.
+    ///
+    /// # Errors
+    /// When this machine cannot read its state.
+    pub fn nonce(&mut self, address: Address) -> Result<u64, ExecuteError<V::Error>> {
+        let account = self.inner.evm.db_mut().load_cache_account(address);
+        let info = account.map(|account| account.account_info());
+        let info = self.settle(info.map_err(BlockExecutionError::other))?;
+        Ok(info.map_or(0, |info| info.nonce))
     }
 
     /// Returns the EVM, for setting its inspector.

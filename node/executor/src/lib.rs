@@ -21,17 +21,20 @@ mod execution;
 mod outcome;
 mod precompiles;
 mod receipt;
+mod relocate;
 mod simulate;
 #[cfg(test)]
 mod tests;
 mod validate;
 mod view;
 
+pub use alloy_evm::Evm;
 pub use env::Executor;
 pub use error::{ExecuteError, InvalidBlock, TransactError};
 pub use execution::{BlockDb, ChainEvm, EvmContext, Execution};
 pub use outcome::Outcome;
 pub use precompiles::ChainPrecompiles;
+pub use relocate::Relocated;
 pub use simulate::{Simulation, SimulationRules, message};
 pub use validate::{
     next_base_fee, next_excess_blob_gas, validate_body, validate_header, validate_outcome,

@@ -11,7 +11,9 @@ use revm::{
         TxEnv,
         result::{EVMError, ResultAndState},
     },
+    context_interface::cfg::gas::calculate_initial_tx_gas_for_tx,
     database::states::bundle_state::BundleRetention,
+    handler::EthPrecompiles,
     state::EvmState,
 };
 
@@ -55,6 +57,29 @@ impl SimulationRules {
 #[must_use]
 pub fn message(transaction: &Transaction, sender: Address) -> TxEnv {
     TxEnv::from_recovered_tx(transaction, sender)
+}
+
+impl Executor {
+    /// Tells whether an address is a precompile in the block with this header.
+    #[must_use]
+    pub fn is_precompile(&self, header: &Header, address: Address) -> bool {
+        let spec = self.environment(header).cfg_env.spec;
+        EthPrecompiles::new(spec).contains(&address)
+    }
+
+    /// Computes the least gas a transaction needs before any code runs, in the block with this
+    /// header.
+    #[must_use]
+    pub fn intrinsic_gas(
+        &self,
+        transaction: &Transaction,
+        sender: Address,
+        header: &Header,
+    ) -> u64 {
+        let spec = self.environment(header).cfg_env.spec;
+        let gas = calculate_initial_tx_gas_for_tx(message(transaction, sender), spec, None);
+        gas.initial_total_gas().max(gas.floor_gas())
+    }
 }
 
 /// An EVM for simulated messages: each is run on the state the ones before it left.

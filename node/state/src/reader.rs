@@ -181,6 +181,19 @@ impl Reader {
         trie.prove(address, slots)
     }
 
+    /// Computes the root of the state after a block with changes on top.
+    ///
+    /// # Errors
+    /// When that state is not kept, or the store cannot be read.
+    pub fn root(&self, number: u64, changes: &StateChanges) -> Result<B256, StateError> {
+        self.require_state(number)?;
+        let mut trie = self.trie()?;
+        if number < self.tip {
+            trie.apply(&self.changes_back_to(number)?)?;
+        }
+        trie.apply(changes)
+    }
+
     /// Lists all slots of an account in the newest state, in order.
     ///
     /// # Errors

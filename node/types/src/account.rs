@@ -98,22 +98,29 @@ pub trait StateView {
     fn block_hash(&self, number: u64) -> Result<B256, Self::Error>;
 }
 
-impl<V: StateView + ?Sized> StateView for &V {
-    type Error = V::Error;
+macro_rules! delegate {
+    ($pointer:ty) => {
+        impl<V: StateView + ?Sized> StateView for $pointer {
+            type Error = V::Error;
 
-    fn account(&self, address: Address) -> Result<Option<Account>, Self::Error> {
-        (**self).account(address)
-    }
+            fn account(&self, address: Address) -> Result<Option<Account>, Self::Error> {
+                (**self).account(address)
+            }
 
-    fn storage(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
-        (**self).storage(address, slot)
-    }
+            fn storage(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+                (**self).storage(address, slot)
+            }
 
-    fn code(&self, hash: B256) -> Result<Bytes, Self::Error> {
-        (**self).code(hash)
-    }
+            fn code(&self, hash: B256) -> Result<Bytes, Self::Error> {
+                (**self).code(hash)
+            }
 
-    fn block_hash(&self, number: u64) -> Result<B256, Self::Error> {
-        (**self).block_hash(number)
-    }
+            fn block_hash(&self, number: u64) -> Result<B256, Self::Error> {
+                (**self).block_hash(number)
+            }
+        }
+    };
 }
+
+delegate!(&V);
+delegate!(std::sync::Arc<V>);

@@ -14,6 +14,7 @@
 pub mod account;
 pub mod block;
 pub mod genesis;
+pub mod overlay;
 pub mod record;
 pub mod spec;
 
@@ -21,5 +22,6 @@ pub use account::{Account, AccountChange, StateChanges, StateView};
 pub use alloy_genesis::{ChainConfig, GenesisAccount};
 pub use block::{Block, Header, Receipt, RecoveredBlock, SenderError, Transaction};
 pub use genesis::{Genesis, GenesisError, allocate};
+pub use overlay::Overlay;
 pub use record::{InferenceRecord, RecordsRequest};
 pub use spec::{AssayParams, BlockForks, ChainSpec};

@@ -10,6 +10,7 @@
 pub mod blockchain;
 pub mod fork;
 pub mod report;
+pub mod rpc;
 pub mod state;
 
 pub use report::{Report, run_folder};

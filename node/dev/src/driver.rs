@@ -1,0 +1,247 @@
+//! The driver: mines, and answers what the next block will look like.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use alloy_consensus::TypedTransaction;
+use alloy_primitives::{Address, B256, Signature, U256};
+use assay_chain::{Attributes, Chain, Executed, Refusal, TransactionSource};
+use assay_pool::{Best, Pool};
+use assay_types::{Header, Transaction};
+
+use crate::{Accounts, DevError, Settings, accounts::with_signature, snapshot::Snapshots};
+
+/// Mines a developer's chain.
+#[derive(Debug)]
+pub struct Dev {
+    chain: Arc<Chain>,
+    pool: Arc<Pool>,
+    accounts: Accounts,
+    settings: Mutex<Settings>,
+    pub(crate) snapshots: Mutex<Snapshots>,
+    /// Held while a block is made: one at a time.
+    mining: Mutex<()>,
+}
+
+/// Feeds the builder from the pool and remembers what it refused.
+struct FromPool {
+    best: Best,
+    invalid: Vec<B256>,
+}
+
+impl TransactionSource for FromPool {
+    fn next(&mut self) -> Option<(Transaction, Address)> {
+        self.best
+            .next()
+            .map(|waiting| (waiting.transaction.clone(), waiting.sender))
+    }
+
+    fn refused(&mut self, hash: B256, sender: Address, refusal: Refusal) {
+        self.best.skip_sender(sender);
+        if matches!(refusal, Refusal::Invalid(_)) {
+            self.invalid.push(hash);
+        }
+    }
+}
+
+impl Dev {
+    /// Makes the driver of a chain, mining as transactions arrive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, accounts: Accounts) -> Result<Self, DevError> {
+        let gas_limit = chain.head().header.gas_limit;
+        let settings = Settings::new(gas_limit);
+        let first = chain.savepoint()?;
+        Ok(Self {
+            chain,
+            pool,
+            accounts,
+            snapshots: Mutex::new(Snapshots::new(first, settings.clone())),
+            settings: Mutex::new(settings),
+            mining: Mutex::new(()),
+        })
+    }
+
+    /// Returns the chain.
+    pub const fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// Returns the pool.
+    pub const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Returns the developer accounts.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Returns the settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.lock_settings().clone()
+    }
+
+    /// Changes the settings.
+    pub fn configure<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
+        change(&mut self.lock_settings())
+    }
+
+    /// Lays out the header of the next block, as the pending tag shows it.
+    #[must_use]
+    pub fn pending_header(&self) -> Header {
+        let attributes = self.attributes();
+        self.chain.next_header(&self.chain.head(), &attributes)
+    }
+
+    /// Sets the time of the next block; the clock goes on from there.
+    ///
+    /// # Errors
+    /// When it is not after the newest block's.
+    pub fn set_next_timestamp(&self, timestamp: u64) -> Result<(), DevError> {
+        let head = self.chain.head().header.timestamp;
+        if timestamp <= head {
+            return Err(DevError::Timestamp {
+                got: timestamp,
+                head,
+            });
+        }
+        self.lock_settings().next_timestamp = Some(timestamp);
+        Ok(())
+    }
+
+    /// Learns that a transaction waits in the pool: mines it now when mining is instant. Returns
+    /// when its block exists, or when it cannot be included yet.
+    ///
+    /// # Errors
+    /// When the chain service fails.
+    pub fn submitted(&self, hash: B256) -> Result<(), DevError> {
+        while self.lock_settings().automine && self.pool.get(hash).is_some() {
+            let _mining = self.lock_mining();
+            // Another thread may have mined it while this one waited.
+            if self.pool.get(hash).is_none() {
+                break;
+            }
+            let mined = self.mine_locked()?;
+            if mined.block.block().body.transactions.is_empty() || !self.could_follow(hash) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mines one block.
+    ///
+    /// # Errors
+    /// When the chain service fails.
+    pub fn mine(&self) -> Result<Executed, DevError> {
+        let _mining = self.lock_mining();
+        self.mine_locked()
+    }
+
+    /// Mines blocks so many seconds apart.
+    ///
+    /// # Errors
+    /// When the chain service fails.
+    pub fn mine_many(&self, blocks: u64, interval_s: Option<u64>) -> Result<(), DevError> {
+        let _mining = self.lock_mining();
+        for index in 0..blocks {
+            if let Some(interval) = interval_s.filter(|_| index > 0) {
+                let next = self.chain.head().header.timestamp.saturating_add(interval);
+                self.lock_settings().next_timestamp = Some(next);
+            }
+            self.mine_locked()?;
+        }
+        Ok(())
+    }
+
+    /// Signs a transaction of a developer account; one of an impersonated account gets a signature
+    /// that names it, which nobody checks here.
+    ///
+    /// # Errors
+    /// When the sender is neither.
+    pub fn sign(
+        &self,
+        sender: Address,
+        transaction: TypedTransaction,
+    ) -> Result<Transaction, DevError> {
+        match self.accounts.sign(sender, transaction.clone()) {
+            Err(DevError::NoSigner(_)) if self.lock_settings().impersonates(sender) => {
+                let r = U256::from_be_slice(sender.as_slice());
+                let signature = Signature::new(r, U256::from(1), false);
+                Ok(with_signature(transaction, signature))
+            }
+            outcome => outcome,
+        }
+    }
+
+    pub(crate) fn lock_mining(&self) -> MutexGuard<'_, ()> {
+        self.mining.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock_settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mine_locked(&self) -> Result<Executed, DevError> {
+        let attributes = self.attributes();
+        let header = self.chain.next_header(&self.chain.head(), &attributes);
+        let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
+        let mut source = FromPool {
+            best,
+            invalid: Vec::new(),
+        };
+        let executed = self.chain.build(&attributes, &mut source)?;
+        self.chain.commit(&executed)?;
+        self.pool.settle(executed.block.transactions());
+        source.invalid.into_iter().for_each(|hash| {
+            self.pool.remove(hash);
+        });
+        self.move_clock(&executed);
+        Ok(executed)
+    }
+
+    /// Forgets what was set for one block alone, and lets the clock go on from its time.
+    fn move_clock(&self, executed: &Executed) {
+        let mut settings = self.lock_settings();
+        if settings.next_timestamp.take().is_some() {
+            let (set, now) = (executed.block.header().timestamp, machine_time());
+            let ahead = i128::from(set) - i128::from(now);
+            settings.time_offset_s = i64::try_from(ahead).unwrap_or(i64::MAX);
+        }
+        settings.next_base_fee = None;
+        settings.next_prevrandao = None;
+    }
+
+    fn attributes(&self) -> Attributes {
+        let settings = self.lock_settings();
+        let head = self.chain.head();
+        Attributes {
+            timestamp: settings.timestamp(head.header.timestamp, machine_time()),
+            beneficiary: settings.coinbase,
+            gas_limit: settings.gas_limit,
+            base_fee: settings.next_base_fee,
+            mix_hash: settings.next_prevrandao.unwrap_or_default(),
+            extra_data: Default::default(),
+        }
+    }
+
+    /// Tells whether a transaction still waiting could be mined next.
+    fn could_follow(&self, hash: B256) -> bool {
+        let base_fee = self.pending_header().base_fee_per_gas.unwrap_or_default();
+        self.pool
+            .best(base_fee)
+            .any(|waiting| *waiting.transaction.tx_hash() == hash)
+    }
+}
+
+/// Reads the machine's clock, in whole seconds since 1970.
+pub(crate) fn machine_time() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}

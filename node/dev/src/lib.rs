@@ -1,0 +1,30 @@
+//! The dev driver: a chain for one developer, without an engine and without peers.
+//!
+//! ```text
+//! rpc --submitted(hash)--> Dev --build, commit--> Chain
+//! evm_mine, a timer -------^        \--settle--> Pool
+//! ```
+//!
+//! It mines when a transaction arrives, on a timer, or when told; it bends time, fees and accounts
+//! as test suites ask. It calls the same chain service a validator does, and it is synchronous: a
+//! call returns when its block exists.
+
+mod accounts;
+mod driver;
+mod edit;
+mod error;
+mod genesis;
+mod models;
+mod predeploys;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use accounts::{Accounts, DEFAULT_MNEMONIC};
+pub use driver::Dev;
+pub use error::DevError;
+pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis};
+pub use models::{DevModel, Models};
+pub use predeploys::Validator;
+pub use settings::Settings;

@@ -1,0 +1,139 @@
+//! Rules of the dev driver.
+
+use std::sync::Arc;
+
+use alloy_consensus::{TxEip1559, TypedTransaction};
+use alloy_primitives::{Address, TxKind, U256, address};
+use assay_chain::Chain;
+use assay_pool::{Admission, Pool};
+use assay_state::Store;
+use assay_types::StateView as _;
+
+use super::*;
+
+fn dev() -> Dev {
+    let accounts = Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap();
+    let rich = accounts
+        .addresses()
+        .into_iter()
+        .map(|a| (a, U256::from(10_u64.pow(19))))
+        .collect();
+    let genesis = DevGenesis {
+        accounts: rich,
+        ..DevGenesis::default()
+    }
+    .build()
+    .unwrap();
+    let chain = Arc::new(Chain::open(&genesis, Store::in_memory().unwrap()).unwrap());
+    Dev::new(chain, Arc::new(Pool::default()), accounts).unwrap()
+}
+
+fn send(dev: &Dev, nonce: u64) -> alloy_primitives::B256 {
+    let sender = dev.accounts().addresses()[0];
+    let fields = TxEip1559 {
+        chain_id: DEFAULT_CHAIN_ID,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_u128.pow(10),
+        to: TxKind::Call(Address::repeat_byte(9)),
+        value: U256::from(1),
+        ..TxEip1559::default()
+    };
+    let transaction = dev.sign(sender, TypedTransaction::Eip1559(fields)).unwrap();
+    let state = dev.chain().reader().unwrap();
+    let account = state
+        .state(state.tip())
+        .unwrap()
+        .account(sender)
+        .unwrap()
+        .unwrap();
+    let admission = Admission {
+        account,
+        chain_id: DEFAULT_CHAIN_ID,
+        block_gas_limit: 60_000_000,
+        gas_cap: None,
+        intrinsic_gas: 21_000,
+    };
+    dev.pool().admit(transaction, sender, &admission).unwrap()
+}
+
+#[test]
+fn derives_the_accounts_every_tool_knows() {
+    let accounts = Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap();
+    assert_eq!(
+        accounts.addresses(),
+        [
+            address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
+            address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+        ]
+    );
+}
+
+#[test]
+fn send_returns_once_the_block_exists() {
+    let dev = dev();
+    let hash = send(&dev, 0);
+    dev.submitted(hash).unwrap();
+    let place = dev.chain().reader().unwrap().place(hash).unwrap().unwrap();
+    assert_eq!((place.number, place.index), (1, 0));
+    assert!(dev.pool().is_empty());
+}
+
+#[test]
+fn transaction_after_a_gap_waits_and_follows() {
+    let dev = dev();
+    let late = send(&dev, 1);
+    dev.submitted(late).unwrap();
+    assert_eq!(dev.pool().len(), 1);
+    let first = send(&dev, 0);
+    dev.submitted(first).unwrap();
+    assert!(dev.chain().reader().unwrap().place(late).unwrap().is_some());
+}
+
+#[test]
+fn revert_takes_back_blocks_edits_and_settings() {
+    let dev = dev();
+    let id = dev.snapshot().unwrap();
+    dev.edit_account(Address::repeat_byte(3), |account| {
+        account.balance = U256::from(5)
+    })
+    .unwrap();
+    dev.configure(|settings| settings.coinbase = Address::repeat_byte(4));
+    let hash = send(&dev, 0);
+    dev.submitted(hash).unwrap();
+    assert!(dev.revert(id).unwrap());
+    assert!(!dev.revert(id).unwrap());
+    assert_eq!(dev.chain().head().header.number, 0);
+    assert_eq!(dev.settings().coinbase, Address::ZERO);
+    let state = dev.chain().reader().unwrap().state(0).unwrap();
+    assert_eq!(state.account(Address::repeat_byte(3)).unwrap(), None);
+}
+
+#[test]
+fn clock_goes_on_from_the_time_set() {
+    let dev = dev();
+    dev.set_next_timestamp(5_000_000_000).unwrap();
+    assert_eq!(dev.mine().unwrap().block.header().timestamp, 5_000_000_000);
+    let next = dev.mine().unwrap().block.header().timestamp;
+    assert!((5_000_000_001..5_000_000_100).contains(&next), "{next}");
+    assert!(matches!(
+        dev.set_next_timestamp(1),
+        Err(DevError::Timestamp { .. })
+    ));
+}
+
+#[test]
+fn dump_loads_into_another_chain() {
+    let (from, to) = (dev(), dev());
+    let contract = Address::repeat_byte(5);
+    from.set_code(contract, vec![0x60, 0x01].into()).unwrap();
+    from.set_storage(contract, U256::from(1), U256::from(2))
+        .unwrap();
+    to.load(&from.dump().unwrap()).unwrap();
+    let state = to.chain().reader().unwrap().state(0).unwrap();
+    assert_eq!(
+        state.storage(contract, U256::from(1)).unwrap(),
+        U256::from(2)
+    );
+    assert!(state.account(contract).unwrap().unwrap().has_code());
+}

@@ -1,0 +1,77 @@
+//! What handlers answer from.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use assay_chain::Chain;
+use assay_dev::Dev;
+use assay_pool::Pool;
+
+use crate::filters::Filters;
+
+/// Bounds on what one call may cost this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Most gas of a simulated message.
+    pub gas: u64,
+    /// Most blocks a log query may walk.
+    pub log_blocks: u64,
+    /// Most logs one answer may hold.
+    pub logs: usize,
+    /// Most filters installed at a time.
+    pub filters: usize,
+    /// Most blocks of one fee history.
+    pub fee_history_blocks: u64,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            gas: 50_000_000,
+            log_blocks: 1_000_000,
+            logs: 100_000,
+            filters: 10_000,
+            fee_history_blocks: 1_024,
+        }
+    }
+}
+
+/// What handlers answer from: the chain, the pool, and in dev mode the driver.
+#[derive(Debug)]
+pub struct Backend {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) dev: Option<Arc<Dev>>,
+    pub(crate) limits: CallLimits,
+    filters: Mutex<Filters>,
+}
+
+impl Backend {
+    /// Makes a backend of a chain and its pool.
+    #[must_use]
+    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, limits: CallLimits) -> Self {
+        Self {
+            chain,
+            pool,
+            dev: None,
+            limits,
+            filters: Mutex::default(),
+        }
+    }
+
+    /// Makes a backend that also answers for the dev driver.
+    #[must_use]
+    pub fn with_dev(dev: Arc<Dev>, limits: CallLimits) -> Self {
+        let (chain, pool) = (Arc::clone(dev.chain()), Arc::clone(dev.pool()));
+        Self {
+            chain,
+            pool,
+            dev: Some(dev),
+            limits,
+            filters: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {
+        self.filters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

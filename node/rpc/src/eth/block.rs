@@ -1,0 +1,298 @@
+//! `eth_`: blocks, transactions and receipts.
+
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
+use alloy_primitives::{B256, Bytes};
+use alloy_rlp::Decodable as _;
+use assay_types::Transaction;
+use serde_json::Value;
+
+use crate::{
+    Backend, RpcError,
+    arguments::Arguments,
+    json::{self, quantity, value},
+    method::{Method, heavy, light},
+    resolve::At,
+};
+
+pub(crate) const METHODS: &[Method] = &[
+    heavy("eth_getBlockByHash", block_by_hash),
+    heavy("eth_getBlockByNumber", block_by_number),
+    light(
+        "eth_getBlockTransactionCountByHash",
+        transaction_count_by_hash,
+    ),
+    light(
+        "eth_getBlockTransactionCountByNumber",
+        transaction_count_by_number,
+    ),
+    light("eth_getUncleCountByBlockHash", uncle_count_by_hash),
+    light("eth_getUncleCountByBlockNumber", uncle_count_by_number),
+    light("eth_getUncleByBlockHashAndIndex", uncle_by_hash),
+    light("eth_getUncleByBlockNumberAndIndex", uncle_by_number),
+    light("eth_getTransactionByHash", transaction_by_hash),
+    light(
+        "eth_getTransactionByBlockHashAndIndex",
+        transaction_by_block_hash,
+    ),
+    light(
+        "eth_getTransactionByBlockNumberAndIndex",
+        transaction_by_block_number,
+    ),
+    light("eth_getRawTransactionByHash", raw_transaction),
+    light("debug_getRawTransaction", raw_transaction),
+    light(
+        "eth_getRawTransactionByBlockHashAndIndex",
+        raw_by_block_hash,
+    ),
+    light(
+        "eth_getRawTransactionByBlockNumberAndIndex",
+        raw_by_block_number,
+    ),
+    light("eth_getTransactionReceipt", receipt),
+    heavy("eth_getBlockReceipts", block_receipts),
+];
+
+fn by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Option<At>, RpcError> {
+    let hash = arguments.hash()?;
+    backend.find(Some(hash.into()))
+}
+
+fn by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Option<At>, RpcError> {
+    let number: BlockNumberOrTag = arguments.next()?;
+    backend.find(Some(number.into()))
+}
+
+fn block_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_hash(backend, arguments)?;
+    show_block(backend, at, arguments)
+}
+
+fn block_by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_number(backend, arguments)?;
+    show_block(backend, at, arguments)
+}
+
+fn show_block(
+    backend: &Backend,
+    at: Option<At>,
+    arguments: &mut Arguments,
+) -> Result<Value, RpcError> {
+    let full = arguments.optional()?.unwrap_or(false);
+    let Some(at) = at else { return Ok(Value::Null) };
+    if at.pending {
+        return pending_block(backend, &at);
+    }
+    json::block(&at.block()?, full)
+}
+
+/// Writes the next block as far as it is known: a header without hash, nonce and miner.
+fn pending_block(backend: &Backend, at: &At) -> Result<Value, RpcError> {
+    let header = backend.header_at(at)?;
+    let mut map = json::header(&header, B256::ZERO)?;
+    for field in ["hash", "nonce", "miner"] {
+        map.insert(field.into(), Value::Null);
+    }
+    map.insert("transactions".into(), Vec::<Value>::new().into());
+    map.insert("uncles".into(), Vec::<Value>::new().into());
+    map.insert("size".into(), quantity(0_u64));
+    map.insert("withdrawals".into(), Vec::<Value>::new().into());
+    Ok(map.into())
+}
+
+fn transaction_count_by_hash(
+    backend: &Backend,
+    arguments: &mut Arguments,
+) -> Result<Value, RpcError> {
+    count(by_hash(backend, arguments)?, |at| {
+        Ok(at.block()?.block.body.transactions.len())
+    })
+}
+
+fn transaction_count_by_number(
+    backend: &Backend,
+    arguments: &mut Arguments,
+) -> Result<Value, RpcError> {
+    count(by_number(backend, arguments)?, |at| {
+        Ok(at.block()?.block.body.transactions.len())
+    })
+}
+
+fn uncle_count_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    count(by_hash(backend, arguments)?, |at| {
+        Ok(at.block()?.block.body.ommers.len())
+    })
+}
+
+fn uncle_count_by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    count(by_number(backend, arguments)?, |at| {
+        Ok(at.block()?.block.body.ommers.len())
+    })
+}
+
+fn count(
+    at: Option<At>,
+    number: impl FnOnce(&At) -> Result<usize, RpcError>,
+) -> Result<Value, RpcError> {
+    at.map_or(Ok(Value::Null), |at| Ok(quantity(number(&at)?)))
+}
+
+fn uncle_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_hash(backend, arguments)?;
+    uncle(at, arguments)
+}
+
+fn uncle_by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_number(backend, arguments)?;
+    uncle(at, arguments)
+}
+
+fn uncle(at: Option<At>, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let index = index(arguments)?;
+    let Some(at) = at else { return Ok(Value::Null) };
+    match at.block()?.block.body.ommers.get(index) {
+        Some(header) => Ok(json::header(header, header.hash_slow())?.into()),
+        None => Ok(Value::Null),
+    }
+}
+
+fn index(arguments: &mut Arguments) -> Result<usize, RpcError> {
+    usize::try_from(arguments.number()?).map_err(|_| RpcError::params("index is above 64 bits"))
+}
+
+fn transaction_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let hash = arguments.hash()?;
+    let reader = backend.chain.reader()?;
+    if let Some(place) = reader.place(hash)? {
+        let block = reader.block(place.number)?;
+        let index = place.index as usize;
+        return match block.as_ref().and_then(|block| block.transaction(index)) {
+            Some((tx, sender)) => {
+                json::transaction(tx, sender, block.as_ref().map(|block| (block, index)))
+            }
+            None => Ok(Value::Null),
+        };
+    }
+    match backend.pool.get(hash) {
+        Some(waiting) => json::pending_transaction(&waiting.transaction, waiting.sender),
+        None => Ok(Value::Null),
+    }
+}
+
+fn transaction_by_block_hash(
+    backend: &Backend,
+    arguments: &mut Arguments,
+) -> Result<Value, RpcError> {
+    let at = by_hash(backend, arguments)?;
+    transaction_at(at, arguments)
+}
+
+fn transaction_by_block_number(
+    backend: &Backend,
+    arguments: &mut Arguments,
+) -> Result<Value, RpcError> {
+    let at = by_number(backend, arguments)?;
+    transaction_at(at, arguments)
+}
+
+fn transaction_at(at: Option<At>, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let index = index(arguments)?;
+    let Some(at) = at else { return Ok(Value::Null) };
+    let block = at.block()?;
+    match block.transaction(index) {
+        Some((tx, sender)) => json::transaction(tx, sender, Some((&block, index))),
+        None => Ok(Value::Null),
+    }
+}
+
+fn raw_transaction(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let hash = arguments.hash()?;
+    let reader = backend.chain.reader()?;
+    if let Some(place) = reader.place(hash)? {
+        let block = reader.block(place.number)?;
+        let found = block
+            .as_ref()
+            .and_then(|block| block.transaction(place.index as usize));
+        return value(&found.map(|(tx, _)| encode(tx)).unwrap_or_default());
+    }
+    value(
+        &backend
+            .pool
+            .get(hash)
+            .map(|waiting| encode(&waiting.transaction))
+            .unwrap_or_default(),
+    )
+}
+
+fn raw_by_block_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_hash(backend, arguments)?;
+    raw_at(at, arguments)
+}
+
+fn raw_by_block_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = by_number(backend, arguments)?;
+    raw_at(at, arguments)
+}
+
+fn raw_at(at: Option<At>, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let index = index(arguments)?;
+    let Some(at) = at else { return Ok(Value::Null) };
+    let block = at.block()?;
+    value(
+        &block
+            .transaction(index)
+            .map(|(tx, _)| encode(tx))
+            .unwrap_or_default(),
+    )
+}
+
+fn encode(transaction: &Transaction) -> Bytes {
+    transaction.encoded_2718().into()
+}
+
+fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let hash = arguments.hash()?;
+    let reader = backend.chain.reader()?;
+    let Some(place) = reader.place(hash)? else {
+        return Ok(Value::Null);
+    };
+    let at = At {
+        reader,
+        number: place.number,
+        pending: false,
+    };
+    let receipts = receipts_at(backend, &at)?;
+    Ok(receipts
+        .into_iter()
+        .nth(place.index as usize)
+        .unwrap_or(Value::Null))
+}
+
+fn block_receipts(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let id: BlockId = arguments.next()?;
+    match backend.find(Some(id))? {
+        Some(at) => Ok(receipts_at(backend, &at)?.into()),
+        None => Ok(Value::Null),
+    }
+}
+
+/// Writes all receipts of a block.
+pub(crate) fn receipts_at(backend: &Backend, at: &At) -> Result<Vec<Value>, RpcError> {
+    let block = at.block()?;
+    let receipts = at.reader.receipts(at.number)?.unwrap_or_default();
+    let blobs = backend
+        .chain
+        .spec()
+        .blob_params(block.block.header.timestamp);
+    json::receipts(&block, &receipts, blobs)
+}
+
+/// Decodes a signed transaction as clients send it.
+pub(crate) fn decode(bytes: &Bytes) -> Result<Transaction, RpcError> {
+    use alloy_eips::eip2718::Decodable2718 as _;
+    let decoded = match bytes.first() {
+        // A legacy transaction is a list; geth takes it bare.
+        Some(first) if *first >= 0xc0 => Transaction::decode(&mut bytes.as_ref()).ok(),
+        _ => Transaction::decode_2718_exact(bytes).ok(),
+    };
+    decoded.ok_or_else(|| RpcError::server("rlp: transaction does not decode"))
+}

@@ -1,0 +1,220 @@
+//! `eth_`: sending, signing, accounts.
+
+use alloy_consensus::{Transaction as _, TypedTransaction};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
+use alloy_primitives::{Address, B256, Bytes, TxKind};
+use alloy_rpc_types_eth::TransactionRequest;
+use assay_dev::Dev;
+use assay_pool::Admission;
+use assay_types::{StateView as _, Transaction};
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, RpcError,
+    arguments::Arguments,
+    eth::{
+        block::{decode, receipts_at},
+        call::{estimate, scene},
+    },
+    fees, json,
+    json::value,
+    method::{Method, heavy, light},
+    resolve::At,
+};
+
+pub(crate) const METHODS: &[Method] = &[
+    light("eth_accounts", accounts),
+    light("eth_requestAccounts", accounts),
+    heavy("eth_sendRawTransaction", send_raw),
+    heavy("eth_sendRawTransactionSync", send_raw_sync),
+    heavy("eth_sendTransaction", send),
+    heavy("eth_sendTransactionSync", send_sync),
+    heavy("eth_sendUnsignedTransaction", send),
+    heavy("eth_signTransaction", sign_transaction),
+    heavy("eth_fillTransaction", fill_transaction),
+    heavy("eth_sign", sign),
+    heavy("personal_sign", personal_sign),
+];
+
+fn accounts(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    value(
+        &backend
+            .dev
+            .as_ref()
+            .map(|dev| dev.accounts().addresses())
+            .unwrap_or_default(),
+    )
+}
+
+fn send_raw(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    value(&submit_raw(backend, arguments)?)
+}
+
+fn send_raw_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let hash = submit_raw(backend, arguments)?;
+    receipt_of(backend, hash)
+}
+
+fn submit_raw(backend: &Backend, arguments: &mut Arguments) -> Result<B256, RpcError> {
+    let transaction = decode(&arguments.next::<Bytes>()?)?;
+    let sender = json::sender(&transaction)?;
+    submit(backend, transaction, sender)
+}
+
+/// Takes a transaction into the pool; in instant mining returns when its block exists.
+fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Result<B256, RpcError> {
+    let pending = BlockId::Number(BlockNumberOrTag::Pending);
+    let at = backend.at(Some(pending))?;
+    let header = backend.header_at(&at)?;
+    let spec = backend.chain.spec();
+    let admission = Admission {
+        account: at.state()?.account(sender)?.unwrap_or_default(),
+        chain_id: spec.chain_id,
+        block_gas_limit: header.gas_limit,
+        gas_cap: spec.assay.as_ref().map(|assay| assay.transaction_gas_cap),
+        intrinsic_gas: backend
+            .chain
+            .executor()
+            .intrinsic_gas(&transaction, sender, &header),
+    };
+    let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
+    let instant = backend.dev.as_ref().filter(|dev| dev.settings().automine);
+    if instant.is_some() && transaction.max_fee_per_gas() < base_fee {
+        // It could not be mined now, and the caller waits for its block.
+        return Err(RpcError::server("max fee per gas less than block base fee"));
+    }
+    let hash = backend.pool.admit(transaction, sender, &admission)?;
+    if let Some(dev) = instant {
+        dev.submitted(hash)?;
+    }
+    Ok(hash)
+}
+
+fn receipt_of(backend: &Backend, hash: B256) -> Result<Value, RpcError> {
+    let reader = backend.chain.reader()?;
+    let Some(place) = reader.place(hash)? else {
+        return Err(RpcError::server(format!(
+            "transaction {hash} was added but is not mined yet"
+        )));
+    };
+    let at = At {
+        reader,
+        number: place.number,
+        pending: false,
+    };
+    let receipts = receipts_at(backend, &at)?;
+    Ok(receipts
+        .into_iter()
+        .nth(place.index as usize)
+        .unwrap_or(Value::Null))
+}
+
+fn send(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let (transaction, sender) = signed(backend, arguments.next()?)?;
+    value(&submit(backend, transaction, sender)?)
+}
+
+fn send_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let (transaction, sender) = signed(backend, arguments.next()?)?;
+    receipt_of(backend, submit(backend, transaction, sender)?)
+}
+
+fn sign_transaction(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let (transaction, _) = signed(backend, arguments.next()?)?;
+    value(&Bytes::from(transaction.encoded_2718()))
+}
+
+fn fill_transaction(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let request: TransactionRequest = arguments.next()?;
+    value(&json!({"tx": filled(backend, request)?}))
+}
+
+fn signed(
+    backend: &Backend,
+    request: TransactionRequest,
+) -> Result<(Transaction, Address), RpcError> {
+    let dev = dev(backend)?;
+    let sender = match request.from {
+        Some(sender) => sender,
+        None => *dev.accounts().addresses().first().ok_or_else(no_signer)?,
+    };
+    let request = filled(
+        backend,
+        TransactionRequest {
+            from: Some(sender),
+            ..request
+        },
+    )?;
+    let typed: TypedTransaction = request.build_typed_tx().map_err(|request| {
+        RpcError::params(format!(
+            "transaction from {:?} is not complete",
+            request.from
+        ))
+    })?;
+    Ok((dev.sign(sender, typed)?, sender))
+}
+
+fn dev(backend: &Backend) -> Result<&Dev, RpcError> {
+    backend.dev.as_deref().ok_or_else(no_signer)
+}
+
+fn no_signer() -> RpcError {
+    RpcError::server("this node holds no keys: sign the transaction and send it raw")
+}
+
+/// Fills in what a request leaves open: nonce, chain id, fees, gas.
+fn filled(
+    backend: &Backend,
+    mut request: TransactionRequest,
+) -> Result<TransactionRequest, RpcError> {
+    let pending = BlockId::Number(BlockNumberOrTag::Pending);
+    let at = backend.at(Some(pending))?;
+    let sender = request.from.unwrap_or_default();
+    if request.nonce.is_none() {
+        let account = at.state()?.account(sender)?.unwrap_or_default();
+        let waiting = backend.pool.next_nonce(sender).unwrap_or_default();
+        request.nonce = Some(waiting.max(account.nonce));
+    }
+    request.chain_id = Some(request.chain_id.unwrap_or(backend.chain.spec().chain_id));
+    request.to = Some(request.to.unwrap_or(TxKind::Create));
+    request.input.input = request.input.input.take().or(request.input.data.take());
+    if request.gas_price.is_none() {
+        let tip = match request.max_priority_fee_per_gas {
+            Some(tip) => tip,
+            None => fees::suggested_tip(backend)?,
+        };
+        let base_fee = backend.header_at(&at)?.base_fee_per_gas.unwrap_or_default();
+        let fee = u128::from(base_fee).saturating_mul(2).saturating_add(tip);
+        let fee = request.max_fee_per_gas.unwrap_or(fee);
+        request.max_fee_per_gas = Some(fee);
+        request.max_priority_fee_per_gas = Some(tip.min(fee));
+    }
+    if request.gas.is_none() {
+        let mut scene = scene(backend, &request, &at, None, None)?;
+        let cap = scene.header.gas_limit.min(backend.limits.gas);
+        let assay = backend.chain.spec().assay.as_ref();
+        scene.message.gas_limit = assay.map_or(cap, |a| cap.min(a.transaction_gas_cap));
+        // What a message may cost is checked when it is sent, not while its gas is searched.
+        scene.message.gas_price = 0;
+        scene.message.gas_priority_fee = scene.message.gas_priority_fee.map(|_| 0);
+        request.gas = Some(estimate(backend, &scene)?);
+    }
+    Ok(request)
+}
+
+fn sign(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let address: Address = arguments.next()?;
+    let message: Bytes = arguments.next()?;
+    sign_message(backend, address, &message)
+}
+
+fn personal_sign(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let message: Bytes = arguments.next()?;
+    let address: Address = arguments.next()?;
+    sign_message(backend, address, &message)
+}
+
+fn sign_message(backend: &Backend, address: Address, message: &[u8]) -> Result<Value, RpcError> {
+    let signature = dev(backend)?.accounts().sign_message(address, message)?;
+    value(&Bytes::from(signature.as_bytes().to_vec()))
+}

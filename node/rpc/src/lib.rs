@@ -1,0 +1,32 @@
+//! JSON-RPC: what clients ask, answered from the chain service, the pool and the dev driver.
+//!
+//! ```text
+//! HTTP, WebSocket --server--> call(method, params) --> method table --> handler --> JSON
+//! ```
+//!
+//! Each namespace is a table of methods in a file of its own; a handler is a plain function of
+//! (backend, arguments). The server is one way in, tests call the same dispatcher. Answers have
+//! geth's shapes, errors geth's codes and messages.
+
+mod anvil;
+mod arguments;
+mod backend;
+mod debug;
+mod error;
+mod eth;
+mod evm;
+mod fees;
+mod filters;
+mod json;
+mod method;
+mod net;
+mod resolve;
+mod server;
+#[cfg(test)]
+mod tests;
+mod txpool;
+mod web3;
+
+pub use backend::{Backend, CallLimits};
+pub use error::RpcError;
+pub use server::{ServerError, ServerOptions, start};
