@@ -23,15 +23,26 @@ const LOGGER: &str = "0x6760003560006000a160005260086018f3";
 fn backend() -> Backend {
     let accounts = Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap();
     let ether = U256::from(10_u64.pow(18));
-    let rich = accounts.addresses().into_iter().map(|a| (a, ether * U256::from(100))).collect();
-    let genesis = DevGenesis { accounts: rich, ..DevGenesis::default() }.build().unwrap();
+    let rich = accounts
+        .addresses()
+        .into_iter()
+        .map(|a| (a, ether * U256::from(100)))
+        .collect();
+    let genesis = DevGenesis {
+        accounts: rich,
+        ..DevGenesis::default()
+    }
+    .build()
+    .unwrap();
     let chain = Arc::new(Chain::open(&genesis, Store::in_memory().unwrap()).unwrap());
     let dev = Dev::new(chain, Arc::new(Pool::default()), accounts).unwrap();
     Backend::with_dev(Arc::new(dev), CallLimits::default())
 }
 
 fn call(backend: &Backend, method: &str, params: Value) -> Value {
-    backend.call(method, Some(params)).unwrap_or_else(|error| panic!("{method}: {error}"))
+    backend
+        .call(method, Some(params))
+        .unwrap_or_else(|error| panic!("{method}: {error}"))
 }
 
 fn refused(backend: &Backend, method: &str, params: Value) -> RpcError {
@@ -55,7 +66,10 @@ fn receipt_is_there_when_a_send_returns() {
     assert_eq!(receipt["gasUsed"], "0x5208");
     assert_eq!(call(&backend, "eth_blockNumber", json!([])), "0x1");
     let tx = call(&backend, "eth_getTransactionByHash", json!([hash]));
-    assert_eq!((&tx["from"], &tx["blockNumber"]), (&json!(ALICE), &json!("0x1")));
+    assert_eq!(
+        (&tx["from"], &tx["blockNumber"]),
+        (&json!(ALICE), &json!("0x1"))
+    );
 }
 
 #[test]
@@ -64,7 +78,11 @@ fn revert_carries_code_three_and_its_bytes() {
     let contract = deploy(&backend, REVERTER);
     for method in ["eth_call", "eth_estimateGas"] {
         let error = refused(&backend, method, json!([{"to": contract}]));
-        assert_eq!((error.code, error.data), (3, Some(json!("0xdeadbeef"))), "{method}");
+        assert_eq!(
+            (error.code, error.data),
+            (3, Some(json!("0xdeadbeef"))),
+            "{method}"
+        );
     }
 }
 
@@ -78,19 +96,32 @@ fn logs_are_found_by_address_and_topic_and_by_filter() {
     let send = json!([{"from": ALICE, "to": contract, "data": word}]);
     call(&backend, "eth_sendTransaction", send);
     let whole = json!([{"fromBlock": "0x0", "address": contract, "topics": [word]}]);
-    assert_eq!(call(&backend, "eth_getLogs", whole).as_array().unwrap().len(), 1);
+    assert_eq!(
+        call(&backend, "eth_getLogs", whole)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     let other = json!([{"fromBlock": "0x0", "topics": [format!("0x{:064x}", 8)]}]);
     assert_eq!(call(&backend, "eth_getLogs", other), json!([]));
     let changes = call(&backend, "eth_getFilterChanges", json!([id]));
     assert_eq!(changes.as_array().unwrap().len(), 1);
-    assert_eq!(call(&backend, "eth_getFilterChanges", json!([id])), json!([]));
+    assert_eq!(
+        call(&backend, "eth_getFilterChanges", json!([id])),
+        json!([])
+    );
 }
 
 #[test]
 fn impersonated_account_sends_and_others_do_not() {
     let backend = backend();
     let send = json!([{"from": STRANGER, "to": BOB, "value": "0x1"}]);
-    call(&backend, "anvil_setBalance", json!([STRANGER, "0xde0b6b3a7640000"]));
+    call(
+        &backend,
+        "anvil_setBalance",
+        json!([STRANGER, "0xde0b6b3a7640000"]),
+    );
     let error = refused(&backend, "eth_sendTransaction", send.clone());
     assert!(error.message.starts_with("no signer"), "{error}");
     call(&backend, "hardhat_impersonateAccount", json!([STRANGER]));
@@ -103,9 +134,15 @@ fn snapshot_takes_balances_and_blocks_back() {
     let id = call(&backend, "evm_snapshot", json!([]));
     call(&backend, "anvil_setBalance", json!([STRANGER, "0x5"]));
     call(&backend, "evm_mine", json!([]));
-    assert_eq!(call(&backend, "eth_getBalance", json!([STRANGER, "latest"])), "0x5");
+    assert_eq!(
+        call(&backend, "eth_getBalance", json!([STRANGER, "latest"])),
+        "0x5"
+    );
     assert_eq!(call(&backend, "evm_revert", json!([id])), true);
-    assert_eq!(call(&backend, "eth_getBalance", json!([STRANGER, "latest"])), "0x0");
+    assert_eq!(
+        call(&backend, "eth_getBalance", json!([STRANGER, "latest"])),
+        "0x0"
+    );
     assert_eq!(call(&backend, "eth_blockNumber", json!([])), "0x0");
 }
 
@@ -114,8 +151,14 @@ fn past_state_answers_as_it_was() {
     let backend = backend();
     let transfer = json!([{"from": ALICE, "to": STRANGER, "value": "0x9"}]);
     call(&backend, "eth_sendTransaction", transfer);
-    assert_eq!(call(&backend, "eth_getBalance", json!([STRANGER, "0x0"])), "0x0");
-    assert_eq!(call(&backend, "eth_getBalance", json!([STRANGER, "0x1"])), "0x9");
+    assert_eq!(
+        call(&backend, "eth_getBalance", json!([STRANGER, "0x0"])),
+        "0x0"
+    );
+    assert_eq!(
+        call(&backend, "eth_getBalance", json!([STRANGER, "0x1"])),
+        "0x9"
+    );
     let error = refused(&backend, "eth_getBalance", json!([STRANGER, "0x2"]));
     assert_eq!(error.message, "header not found");
 }
