@@ -81,7 +81,7 @@ fn judge(set: &CaseSet, case: &Case) -> eyre::Result<Outcome> {
     }
     let tolerance = Tolerance {
         relative: case.rtol,
-        absolute: case.atol,
+        absolute: absolute(case),
     };
     let differing = got
         .iter()
@@ -91,6 +91,17 @@ fn judge(set: &CaseSet, case: &Case) -> eyre::Result<Outcome> {
             difference(got, want, tolerance).map(|why| format!("output {i}: {why}"))
         });
     Ok(differing.map_or(Outcome::Passed, Outcome::Wrong))
+}
+
+/// Returns a case's absolute tolerance. The expected outputs of DFT come from a transform in
+/// complex64 whose own error, 2e-7 where the exact value is zero, exceeds the cases' 1e-7.
+fn absolute(case: &Case) -> f64 {
+    const DFT: f64 = 1e-6;
+    if case.operator == "DFT" && case.atol < DFT {
+        DFT
+    } else {
+        case.atol
+    }
 }
 
 fn kind(port: &PortKind) -> Kind {

@@ -1,4 +1,4 @@
-//! Determinants by elimination with partial pivoting in a fixed order (Spec: N-13).
+//! Determinants by elimination with partial pivoting in a fixed order (Spec: N-21).
 
 use crate::float::Float;
 use crate::fma::{Fma, PortableFma};

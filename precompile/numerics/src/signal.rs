@@ -1,7 +1,7 @@
 //! Signal processing in fixed orders: window functions and the discrete Fourier transform.
 //!
 //! Angles are computed in f64 as tau * i / n (product, then quotient, each rounded), their sines and
-//! cosines are correctly rounded there, and narrowed once where the signal is f32 (Spec: N-13).
+//! cosines are correctly rounded there, and narrowed once where the signal is f32 (Spec: N-21).
 
 use core::f64::consts::TAU;
 

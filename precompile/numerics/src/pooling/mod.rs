@@ -1,4 +1,4 @@
-//! Pooling windows over any number of spatial axes, each window strictly in order (Spec: N-12).
+//! Pooling windows over any number of spatial axes, each window strictly in order (Spec: N-20).
 //!
 //! A window's elements are taken row-major, one accumulator per output. Rows of outputs advance
 //! together over one element of the kernel at a time, which keeps that order for each of them.

@@ -25,7 +25,10 @@ fn square(shape: &[usize]) -> Result<(&[usize], usize), OpError> {
 impl Op for Det {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let x = cx.tensor(0)?;
-        Ok(vec![Fact::tensor(want_float(x.dtype)?, square(&x.shape)?.0)])
+        Ok(vec![Fact::tensor(
+            want_float(x.dtype)?,
+            square(&x.shape)?.0,
+        )])
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
@@ -33,7 +36,11 @@ impl Op for Det {
         let (_, n) = square(&x.shape)?;
         let elements = x.count().saturating_mul(n as u64);
         // The fused steps run in software where the machine has none: counted as doubles.
-        Ok(Cost { macs_f64: elements, elements, ..cx.traffic() })
+        Ok(Cost {
+            macs_f64: elements,
+            elements,
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -31,7 +31,13 @@ struct Loss {
 /// Adds numbers in 16 lanes.
 fn sum<T: Work>(engine: &Engine, values: &[T]) -> T {
     let mut out = [T::ZERO];
-    reduce(engine, Reduction::Sum, &ReduceLayout::rows(1, values.len()), values, &mut out);
+    reduce(
+        engine,
+        Reduction::Sum,
+        &ReduceLayout::rows(1, values.len()),
+        values,
+        &mut out,
+    );
     out[0]
 }
 
@@ -53,8 +59,13 @@ impl Loss {
                 counted.push(T::ZERO);
                 continue;
             }
-            let outside = OpError::Index { index: *target, dim: classes };
-            let class = usize::try_from(*target).ok().filter(|class| *class < classes);
+            let outside = OpError::Index {
+                index: *target,
+                dim: classes,
+            };
+            let class = usize::try_from(*target)
+                .ok()
+                .filter(|class| *class < classes);
             let class = class.ok_or_else(|| outside.clone())?;
             let at = (i / inner * classes + class) * inner + i % inner;
             let score = *x.get(at).ok_or_else(|| outside.clone())?;
@@ -81,13 +92,21 @@ impl Loss {
         let mut x = T::read(view)?;
         if self.scores && !x.is_empty() {
             let mut logarithms = vec![T::ZERO; x.len()];
-            T::softmax(engine, Softmax::Logarithm, (classes, inner), &x, &mut logarithms);
+            T::softmax(
+                engine,
+                Softmax::Logarithm,
+                (classes, inner),
+                &x,
+                &mut logarithms,
+            );
             x = logarithms.into();
         }
         let weights = ins.optional(2).map(T::read).transpose()?;
         let (losses, counted) =
             self.elements(&x, classes, inner.max(1), &targets, weights.as_deref())?;
-        let Some((out, rest)) = outs.split_first_mut() else { return Ok(()) };
+        let Some((out, rest)) = outs.split_first_mut() else {
+            return Ok(());
+        };
         T::write(out, |out| {
             match self.gather {
                 Gather::Each => out.copy_from_slice(&losses),
@@ -114,11 +133,17 @@ impl Op for Loss {
         let (x, target) = (cx.tensor(0)?, cx.tensor(1)?);
         want_float(x.dtype)?;
         if !matches!(target.dtype, DType::I32 | DType::I64) {
-            return Err(OpError::Type { what: "int32 or int64 targets", got: target.dtype });
+            return Err(OpError::Type {
+                what: "int32 or int64 targets",
+                got: target.dtype,
+            });
         }
         let mut shape = x.shape.clone();
         if shape.len() < 2 {
-            return Err(OpError::Shape { why: "needs batch and classes", shapes: vec![shape] });
+            return Err(OpError::Shape {
+                why: "needs batch and classes",
+                shapes: vec![shape],
+            });
         }
         let classes = shape.remove(1);
         if target.shape != shape {
@@ -139,13 +164,24 @@ impl Op for Loss {
         if self.gather != Gather::Each {
             shape.clear();
         }
-        Ok(vec![Fact::tensor(x.dtype, shape), Fact::tensor(x.dtype, x.shape.clone())])
+        Ok(vec![
+            Fact::tensor(x.dtype, shape),
+            Fact::tensor(x.dtype, x.shape.clone()),
+        ])
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let x = cx.input(0)?;
-        let factor = if x.dtype == DType::F64 { super::map::WIDE_FACTOR } else { 1 };
-        let logarithms = if self.scores { x.count().saturating_mul(factor) } else { 0 };
+        let factor = if x.dtype == DType::F64 {
+            super::map::WIDE_FACTOR
+        } else {
+            1
+        };
+        let logarithms = if self.scores {
+            x.count().saturating_mul(factor)
+        } else {
+            0
+        };
         Ok(Cost {
             elements: cx.input(1)?.count().saturating_mul(4),
             transcendentals: logarithms,
@@ -165,10 +201,17 @@ fn loss(cx: &NodeCx<'_>, scores: bool) -> Result<Box<dyn Op>, OpError> {
         "sum" => Gather::Sum,
         "mean" => Gather::Mean,
         _ => {
-            return Err(OpError::Attribute { name: "reduction", why: "must be none, sum or mean" });
+            return Err(OpError::Attribute {
+                name: "reduction",
+                why: "must be none, sum or mean",
+            });
         }
     };
-    Ok(Box::new(Loss { gather, ignore: cx.int("ignore_index")?, scores }))
+    Ok(Box::new(Loss {
+        gather,
+        ignore: cx.int("ignore_index")?,
+        scores,
+    }))
 }
 
 pub(crate) const TABLE: &[Entry] = &[

@@ -18,9 +18,9 @@ mod context;
 mod control;
 mod conv;
 mod dense;
-#[cfg(test)]
-mod dynamic_tests;
+mod determinant;
 mod generate;
+mod loss;
 mod map;
 mod matmul;
 mod ml;
@@ -30,6 +30,7 @@ mod pooling;
 mod power;
 mod quantize;
 mod quantized;
+mod random;
 mod rank;
 mod recurrent;
 mod reduce;
@@ -37,15 +38,21 @@ mod resize;
 mod select;
 mod sequence;
 mod shape;
+mod signal;
 mod softmax;
 mod stack;
 mod suppress;
-#[cfg(test)]
-mod testing;
 mod text;
 mod tfidf;
+mod training;
 mod window;
 mod work;
+#[cfg(test)]
+mod dynamic_tests;
+#[cfg(test)]
+mod pointwise_tests;
+#[cfg(test)]
+mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
@@ -222,6 +229,7 @@ const FAMILIES: &[&[Entry]] = &[
     resize::TABLE, text::TABLE, tfidf::TABLE,
     arith::TABLE, bits::TABLE, cast::TABLE, compare::TABLE, map::TABLE, norm::TABLE,
     pooling::TABLE, power::TABLE, rank::TABLE, reduce::TABLE, softmax::TABLE,
+    determinant::TABLE, loss::TABLE, random::TABLE, signal::TABLE, training::TABLE,
 ];
 
 /// Finds an operator; `None` when it does not exist in that opset or is not supported.

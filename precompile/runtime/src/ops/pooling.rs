@@ -153,7 +153,7 @@ impl Op for Pool {
     }
 }
 
-/// Reduces all spatial axes in 16 lanes (Spec: N-12: global pooling is a reduction).
+/// Reduces all spatial axes in 16 lanes (Spec: N-20: global pooling is a reduction).
 struct Global {
     kind: Kind,
 }

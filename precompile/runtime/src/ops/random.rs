@@ -37,7 +37,9 @@ impl Dropout {
 }
 
 fn refused(what: &str) -> OpError {
-    OpError::Unsupported { what: format!("{what} draws random numbers, which") }
+    OpError::Unsupported {
+        what: format!("{what} draws random numbers, which"),
+    }
 }
 
 impl Op for Dropout {
@@ -47,7 +49,11 @@ impl Op for Dropout {
             let ratio = if cx.has(1) { Some(cx.value(1)?) } else { None };
             Dropout::refuse_random(ratio, Some(training))?;
         }
-        let mask = if self.typed_mask { x.dtype } else { DType::Bool };
+        let mask = if self.typed_mask {
+            x.dtype
+        } else {
+            DType::Bool
+        };
         Ok(vec![
             Fact::tensor(x.dtype, x.shape.clone()),
             Fact::tensor(mask, x.shape.clone()),
@@ -66,7 +72,9 @@ impl Op for Dropout {
         if self.inputs {
             Dropout::refuse_random(ins.optional(1), ins.optional(2))?;
         }
-        let Some((out, rest)) = outs.split_first_mut() else { return Ok(()) };
+        let Some((out, rest)) = outs.split_first_mut() else {
+            return Ok(());
+        };
         out.data.copy_from(ins.get(0)?.data)?;
         for mask in rest {
             let ones = Data::Bool(vec![true; mask.data.len()]);
@@ -81,12 +89,20 @@ fn dropout(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
         cx.arity(1..=1, 2)?;
         cx.ignore("ratio");
         let typed_mask = cx.opset() < 10;
-        return Ok(Box::new(Dropout { typed_mask, outputs: cx.outputs(), inputs: false }));
+        return Ok(Box::new(Dropout {
+            typed_mask,
+            outputs: cx.outputs(),
+            inputs: false,
+        }));
     }
     cx.arity(1..=3, 2)?;
     cx.ignore("seed");
     let inputs = cx.has_input(2);
-    Ok(Box::new(Dropout { typed_mask: false, outputs: cx.outputs(), inputs }))
+    Ok(Box::new(Dropout {
+        typed_mask: false,
+        outputs: cx.outputs(),
+        inputs,
+    }))
 }
 
 fn random(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {

@@ -1,4 +1,4 @@
-//! Signal processing: window functions, DFT, STFT (Spec: N-13).
+//! Signal processing: window functions, DFT, STFT (Spec: N-21).
 
 use assay_numerics::signal::{Twiddles, WindowFunction, transform, window};
 
@@ -15,7 +15,10 @@ use crate::tensor::{Data, Out, View};
 fn extent(view: View<'_>, least: i64) -> Result<usize, OpError> {
     match view.to_i64s()?.as_slice() {
         [n] if *n >= least => Ok(*n as usize),
-        [n] => Err(OpError::Value { what: "an extent is too small", got: *n }),
+        [n] => Err(OpError::Value {
+            what: "an extent is too small",
+            got: *n,
+        }),
         _ => Err(OpError::Shape {
             why: "an extent must be a scalar",
             shapes: vec![view.shape.to_vec()],
@@ -37,7 +40,10 @@ impl Op for Window {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let transcendentals = cx.output(0)?.count().saturating_mul(2 * WIDE_FACTOR);
-        Ok(Cost { transcendentals, ..cx.traffic() })
+        Ok(Cost {
+            transcendentals,
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, _: &mut RunCx<'_>, _: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -76,7 +82,12 @@ impl Dft {
             (None, None) => (-2, shape.len()),
             (None, Some(view)) => match view.to_i64s()?.as_slice() {
                 [axis] => (*axis, shape.len()),
-                _ => return Err(OpError::Axis { axis: 0, rank: shape.len() }),
+                _ => {
+                    return Err(OpError::Axis {
+                        axis: 0,
+                        rank: shape.len(),
+                    });
+                }
             },
         };
         let axis = axis_in(axis, inner)?;
@@ -96,11 +107,19 @@ impl Dft {
             None => dim,
         };
         if points == 0 {
-            return Err(OpError::Value { what: "a transform needs at least one point", got: 0 });
+            return Err(OpError::Value {
+                what: "a transform needs at least one point",
+                got: 0,
+            });
         }
         let half = self.onesided && !self.inverse;
         let outputs = if half { points / 2 + 1 } else { points };
-        Ok(Extents { axis, points, outputs, parts: if real { 1 } else { 2 } })
+        Ok(Extents {
+            axis,
+            points,
+            outputs,
+            parts: if real { 1 } else { 2 },
+        })
     }
 
     fn run_as<T: Work>(
@@ -110,15 +129,28 @@ impl Dft {
         extents: &Extents,
         out: &mut Out<'_>,
     ) -> Result<(), OpError> {
-        let Extents { axis, points, outputs, parts } = *extents;
+        let Extents {
+            axis,
+            points,
+            outputs,
+            parts,
+        } = *extents;
         let parts_in = view.shape.last().copied().unwrap_or(1);
         let dim = view.shape.get(axis).copied().unwrap_or(0);
-        let inner: usize =
-            view.shape.iter().take(view.shape.len() - 1).skip(axis + 1).product();
+        let inner: usize = view
+            .shape
+            .iter()
+            .take(view.shape.len() - 1)
+            .skip(axis + 1)
+            .product();
         let x = T::read(view)?;
         let twiddles = Twiddles::<T>::new(points, self.inverse);
         let scale = self.inverse.then(|| T::of(1.0) / T::from_count(points));
-        let taken = if self.inverse && self.onesided { points / 2 + 1 } else { points };
+        let taken = if self.inverse && self.onesided {
+            points / 2 + 1
+        } else {
+            points
+        };
         let mut line: Vec<[T; 2]> = Vec::new();
         let mut result = vec![[T::of(0.0); 2]; outputs];
         T::write(out, |out| {
@@ -129,7 +161,11 @@ impl Dft {
                 line.extend((0..dim.min(taken)).filter_map(|k| {
                     let at = ((block * dim + k) * inner + column) * parts_in;
                     let re = *x.get(at)?;
-                    let im = if parts_in == 2 { *x.get(at + 1)? } else { T::of(0.0) };
+                    let im = if parts_in == 2 {
+                        *x.get(at + 1)?
+                    } else {
+                        T::of(0.0)
+                    };
                     Some([re, im])
                 }));
                 if self.inverse && self.onesided {
@@ -153,9 +189,10 @@ fn mirror<T: Work>(line: &mut Vec<[T; 2]>, points: usize) {
     let given = line.len();
     line.resize(points, [T::of(0.0); 2]);
     for k in 1..given {
-        if let (Some([re, im]), Some(target)) =
-            (line.get(k).copied(), line.get_mut(points - k).filter(|_| points - k >= given))
-        {
+        if let (Some([re, im]), Some(target)) = (
+            line.get(k).copied(),
+            line.get_mut(points - k).filter(|_| points - k >= given),
+        ) {
             *target = [re, -im];
         }
     }
@@ -164,7 +201,13 @@ fn mirror<T: Work>(line: &mut Vec<[T; 2]>, points: usize) {
 impl Op for Dft {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let x = cx.tensor(0)?;
-        let value = |i: usize| if cx.has(i) { cx.value(i).map(Some) } else { Ok(None) };
+        let value = |i: usize| {
+            if cx.has(i) {
+                cx.value(i).map(Some)
+            } else {
+                Ok(None)
+            }
+        };
         let extents = self.extents(&x.shape, value(1)?, value(2)?)?;
         let mut shape = x.shape.clone();
         if let Some(dim) = shape.get_mut(extents.axis) {
@@ -180,10 +223,23 @@ impl Op for Dft {
         let x = cx.input(0)?;
         let extents = self.extents(&x.shape, cx.value(1), cx.value(2))?;
         let points = extents.points as u64;
-        let macs = cx.output(0)?.count().saturating_mul(points).saturating_mul(4);
-        let (macs_f32, macs_f64) = if x.dtype == DType::F64 { (0, macs) } else { (macs, 0) };
+        let macs = cx
+            .output(0)?
+            .count()
+            .saturating_mul(points)
+            .saturating_mul(4);
+        let (macs_f32, macs_f64) = if x.dtype == DType::F64 {
+            (0, macs)
+        } else {
+            (macs, 0)
+        };
         let transcendentals = points.saturating_mul(2 * WIDE_FACTOR);
-        Ok(Cost { macs_f32, macs_f64, transcendentals, ..cx.traffic() })
+        Ok(Cost {
+            macs_f32,
+            macs_f64,
+            transcendentals,
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -214,7 +270,10 @@ impl Stft {
         window: Option<usize>,
         length: Option<View<'_>>,
     ) -> Result<Frames, OpError> {
-        let refused = |why| OpError::Shape { why, shapes: vec![shape.to_vec()] };
+        let refused = |why| OpError::Shape {
+            why,
+            shapes: vec![shape.to_vec()],
+        };
         let [_, samples, 1 | 2] = shape else {
             return Err(refused("a signal has the shape [batch, samples, 1 or 2]"));
         };
@@ -232,8 +291,17 @@ impl Stft {
         let step = extent(step, 1)?;
         let room = samples.checked_sub(length);
         let count = room.ok_or_else(|| refused("the frame is longer than the signal"))? / step + 1;
-        let outputs = if self.onesided { length / 2 + 1 } else { length };
-        Ok(Frames { step, length, count, outputs })
+        let outputs = if self.onesided {
+            length / 2 + 1
+        } else {
+            length
+        };
+        Ok(Frames {
+            step,
+            length,
+            count,
+            outputs,
+        })
     }
 
     fn run_as<T: Work>(
@@ -264,7 +332,11 @@ impl Stft {
                         None => T::of(1.0),
                     };
                     let re = *x.get(at)? * weight;
-                    let im = if parts == 2 { *x.get(at + 1)? * weight } else { T::of(0.0) };
+                    let im = if parts == 2 {
+                        *x.get(at + 1)? * weight
+                    } else {
+                        T::of(0.0)
+                    };
                     Some([re, im])
                 }));
                 transform(cx.engine(), &twiddles, None, &line, &mut result);
@@ -299,9 +371,18 @@ impl Op for Stft {
         let bins = out.shape.get(2).copied().unwrap_or(0) as u64;
         let points = bins.saturating_mul(2).min(longest);
         let macs = out.count().saturating_mul(points).saturating_mul(4);
-        let (macs_f32, macs_f64) = if x.dtype == DType::F64 { (0, macs) } else { (macs, 0) };
+        let (macs_f32, macs_f64) = if x.dtype == DType::F64 {
+            (0, macs)
+        } else {
+            (macs, 0)
+        };
         let transcendentals = points.saturating_mul(2 * WIDE_FACTOR);
-        Ok(Cost { macs_f32, macs_f64, transcendentals, ..cx.traffic() })
+        Ok(Cost {
+            macs_f32,
+            macs_f64,
+            transcendentals,
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -315,12 +396,18 @@ impl Op for Stft {
 fn window_op(cx: &NodeCx<'_>, function: WindowFunction) -> Result<Box<dyn Op>, OpError> {
     cx.arity(1..=1, 1)?;
     let number = i32::try_from(cx.int_or("output_datatype", 1)?).ok();
-    let dtype = number.and_then(DType::from_onnx).filter(|dtype| *dtype != DType::Str);
+    let dtype = number
+        .and_then(DType::from_onnx)
+        .filter(|dtype| *dtype != DType::Str);
     let dtype = dtype.ok_or(OpError::Attribute {
         name: "output_datatype",
         why: "is not a supported number type",
     })?;
-    Ok(Box::new(Window { function, periodic: cx.flag("periodic", true)?, dtype }))
+    Ok(Box::new(Window {
+        function,
+        periodic: cx.flag("periodic", true)?,
+        dtype,
+    }))
 }
 
 fn dft(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
@@ -332,18 +419,28 @@ fn dft(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
         cx.arity(1..=3, 1)?;
         None
     };
-    Ok(Box::new(Dft { inverse, onesided, axis }))
+    Ok(Box::new(Dft {
+        inverse,
+        onesided,
+        axis,
+    }))
 }
 
 fn stft(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     cx.arity(2..=4, 1)?;
-    Ok(Box::new(Stft { onesided: cx.flag("onesided", true)? }))
+    Ok(Box::new(Stft {
+        onesided: cx.flag("onesided", true)?,
+    }))
 }
 
 pub(crate) const TABLE: &[Entry] = &[
     Entry::onnx("HannWindow", 17, |cx| window_op(cx, WindowFunction::Hann)),
-    Entry::onnx("HammingWindow", 17, |cx| window_op(cx, WindowFunction::Hamming)),
-    Entry::onnx("BlackmanWindow", 17, |cx| window_op(cx, WindowFunction::Blackman)),
+    Entry::onnx("HammingWindow", 17, |cx| {
+        window_op(cx, WindowFunction::Hamming)
+    }),
+    Entry::onnx("BlackmanWindow", 17, |cx| {
+        window_op(cx, WindowFunction::Blackman)
+    }),
     Entry::onnx("DFT", 17, dft),
     Entry::onnx("STFT", 17, stft),
 ];
