@@ -158,7 +158,15 @@ mod tests {
             |e, x| f64::elu_in_place(e, 0.7, x),
             |e, x| f32::elu_in_place(e, 0.7, x),
         );
-        let rows = |e: &Engine, x: &mut [f64]| f64::softmax_rows(e, 20, &x.to_vec(), x);
-        check(rows, |e, x| f32::softmax_rows(e, 20, &x.to_vec(), x));
+        check(
+            |e, x| {
+                let logits = x.to_vec();
+                f64::softmax_rows(e, 20, &logits, x);
+            },
+            |e, x| {
+                let logits = x.to_vec();
+                f32::softmax_rows(e, 20, &logits, x);
+            },
+        );
     }
 }

@@ -19,12 +19,16 @@ mod control;
 mod conv;
 mod dense;
 mod determinant;
+#[cfg(test)]
+mod dynamic_tests;
 mod generate;
 mod loss;
 mod map;
 mod matmul;
 mod ml;
 mod norm;
+#[cfg(test)]
+mod pointwise_tests;
 mod pool_window;
 mod pooling;
 mod power;
@@ -42,17 +46,13 @@ mod signal;
 mod softmax;
 mod stack;
 mod suppress;
+#[cfg(test)]
+mod testing;
 mod text;
 mod tfidf;
 mod training;
 mod window;
 mod work;
-#[cfg(test)]
-mod dynamic_tests;
-#[cfg(test)]
-mod pointwise_tests;
-#[cfg(test)]
-mod testing;
 
 pub use attributes::NodeCx;
 pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};

@@ -194,11 +194,7 @@ impl Recurrent {
             all[dir * size..(dir + 1) * size].to_vec()
         };
         let pack = |data: &[T], columns: usize| {
-            let rows = if columns == 0 {
-                width
-            } else {
-                data.len() / columns
-            };
+            let rows = data.len().checked_div(columns).unwrap_or(width);
             PackedB::new(Matrix::row_major(data, rows, columns).transposed())
         };
         let gru = matches!(self.cell, Cell::Gru { .. });
