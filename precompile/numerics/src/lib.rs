@@ -32,6 +32,7 @@ pub mod fixed;
 pub mod float;
 pub mod fma;
 pub mod gemm;
+pub mod grid;
 pub mod half;
 pub mod isa;
 pub mod math;

@@ -24,8 +24,6 @@ pub(crate) trait Dense: Real + Element {
     ) -> Result<R, OpError>;
     /// Converts an attribute's value.
     fn of(value: f32) -> Self;
-    /// Converts a double, rounding once.
-    fn of_double(value: f64) -> Self;
     /// Finds weights packed in this type.
     fn unwrap(packed: &Packed) -> Option<&PackedB<Self>>;
     /// Wraps packed weights.
@@ -64,10 +62,6 @@ impl Dense for f32 {
         value
     }
 
-    fn of_double(value: f64) -> f32 {
-        value as f32
-    }
-
     fn unwrap(packed: &Packed) -> Option<&PackedB<f32>> {
         match packed {
             Packed::F32(packed) => Some(packed),
@@ -94,10 +88,6 @@ impl Dense for f64 {
 
     fn of(value: f32) -> f64 {
         f64::from(value)
-    }
-
-    fn of_double(value: f64) -> f64 {
-        value
     }
 
     fn unwrap(packed: &Packed) -> Option<&PackedB<f64>> {

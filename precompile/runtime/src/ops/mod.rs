@@ -39,6 +39,8 @@ mod rank;
 mod recurrent;
 mod reduce;
 mod resize;
+mod rotary;
+mod sample;
 mod select;
 mod sequence;
 mod shape;
@@ -222,6 +224,7 @@ const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
     matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE, quantize::TABLE, quantized::TABLE,
+    rotary::TABLE, sample::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
