@@ -58,7 +58,7 @@ pub struct Attention<T> {
 ///
 /// # Panics
 /// Panics when a slice does not hold what the shape says.
-// Spec: N-2, N-6
+// Spec: N-41
 pub fn attend<T: Smooth>(
     engine: &Engine,
     attention: Attention<T>,

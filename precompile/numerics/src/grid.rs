@@ -47,7 +47,7 @@ pub struct Sampling {
 ///
 /// # Panics
 /// Panics when the lengths do not fit.
-// Spec: N-17
+// Spec: N-42
 pub fn affine_grid<T: Smooth>(theta: &[T], size: &[usize], align_corners: bool, out: &mut [T]) {
     let dims = size.len();
     assert!((1..=MAX_DIMS).contains(&dims), "one to three dimensions");
@@ -92,7 +92,7 @@ pub fn affine_grid<T: Smooth>(theta: &[T], size: &[usize], align_corners: bool, 
 ///
 /// # Panics
 /// Panics when the lengths do not fit.
-// Spec: N-17
+// Spec: N-42
 pub fn grid_sample<T: Smooth>(
     engine: &Engine,
     sampling: Sampling,
@@ -309,7 +309,7 @@ fn cubic<T: Smooth>(x: T) -> [T; 4] {
 }
 
 /// Interpolates a plane linearly at a position; outside it is zero.
-// Spec: N-17
+// Spec: N-42
 pub fn bilinear<T: Smooth>(plane: &[T], [height, width]: [usize; 2], [y, x]: [T; 2]) -> T {
     let sampling = Sampling {
         interpolation: Interpolation::Linear,
@@ -326,7 +326,7 @@ pub fn bilinear<T: Smooth>(plane: &[T], [height, width]: [usize; 2], [y, x]: [T;
 ///
 /// # Panics
 /// Panics when the slices are too short.
-// Spec: N-18
+// Spec: N-43
 pub fn rotate<T: Smooth>(x: &[T], cos: &[T], sin: &[T], interleaved: bool, out: &mut [T]) {
     let half = cos.len();
     for (i, (cos, sin)) in cos.iter().zip(sin).enumerate() {
@@ -383,8 +383,8 @@ mod tests {
             8.0
         );
         assert_eq!(
-            sample(Interpolation::Linear, Outside::Reflection, true, 5.0 / 3.0),
-            4.0
+            sample(Interpolation::Linear, Outside::Reflection, true, 1.5),
+            5.0
         );
         assert!(sample(Interpolation::Cubic, Outside::Border, true, f32::NAN).is_nan());
         assert_eq!(
