@@ -55,7 +55,8 @@ def plain(outputs):
 def native_answer(model, rows):
     """Returns the library's own answer as float64 (rows, columns), and its labels if it has any."""
     labels = None
-    if hasattr(model, "classes_") or hasattr(model, "predict_proba"):
+    # CatBoost's regressors have an empty `classes_`.
+    if len(getattr(model, "classes_", ())) or hasattr(model, "predict_proba"):
         labels = np.asarray(model.predict(rows)).reshape(-1)
     for method in ("predict_proba", "decision_function", "predict"):
         if hasattr(model, method):
