@@ -2,13 +2,17 @@
 
 use assay_runtime::{Data, Tensor, Value};
 
-/// Bounds the difference of two floats: `|got - want| <= absolute + relative * |want|`.
+/// Bounds the difference of two floats: `|got - want| <= absolute + relative * |want|`, or so many
+/// units in the last place of a 16-bit type.
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance {
     /// The part that grows with the expected value.
     pub relative: f64,
     /// The part that does not.
     pub absolute: f64,
+    /// Units in the last place that a float16 or bfloat16 may be off: one unit of a bfloat16 is more
+    /// than the relative tolerance of most test cases.
+    pub units16: f64,
 }
 
 /// Says where two values differ, or nothing when they agree.
@@ -49,23 +53,18 @@ fn tensors(got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Option<String> 
             want.shape()
         ));
     }
-    // The reference rounds a narrow float after every step of an operator, ours once for each
-    // operator: two last places of difference are no error.
-    let last_places = match want.data() {
-        Data::Bf16(_) => f64::powi(2.0, -6),
-        Data::F16(_) => f64::powi(2.0, -9),
+    // The distance of neighbours, relative to the power of two below them.
+    let spacing = match want.data() {
+        Data::F16(_) => 1.0 / 1024.0,
+        Data::Bf16(_) => 1.0 / 128.0,
         _ => 0.0,
-    };
-    let tolerance = Tolerance {
-        relative: tolerance.relative.max(last_places),
-        ..tolerance
     };
     match (floats(got.data()), floats(want.data())) {
         (Some(got), Some(want)) => {
-            let far = got
-                .iter()
-                .zip(&want)
-                .position(|(got, want)| !close(*got, *want, tolerance))?;
+            let far = got.iter().zip(&want).position(|(got, want)| {
+                let units = tolerance.units16 * spacing * power_below(*want);
+                !(close(*got, *want, tolerance) || (got - want).abs() <= units)
+            })?;
             Some(format!(
                 "[{far}] = {:?}, expected {:?}",
                 got.get(far)?,
@@ -85,6 +84,11 @@ fn close(got: f64, want: f64, tolerance: Tolerance) -> bool {
         return got.total_cmp(&want).is_eq();
     }
     (got - want).abs() <= tolerance.absolute + tolerance.relative * want.abs()
+}
+
+/// Returns the largest power of two that is not above the magnitude of a normal number.
+fn power_below(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & f64::INFINITY.to_bits())
 }
 
 /// Widens the elements of the floating types that have a tolerance; the codes of 8-bit and smaller
@@ -119,11 +123,14 @@ fn exact_difference(got: &Data, want: &Data) -> String {
 
 #[cfg(test)]
 mod tests {
+    use assay_numerics::half::Bf16;
+
     use super::*;
 
     const EXACT: Tolerance = Tolerance {
         relative: 0.0,
         absolute: 0.0,
+        units16: 0.0,
     };
 
     fn floats_of(values: &[f32]) -> Value {
@@ -143,6 +150,7 @@ mod tests {
         let loose = Tolerance {
             relative: 1.0,
             absolute: 1.0,
+            units16: 0.0,
         };
         let infinite = floats_of(&[f32::INFINITY]);
         assert_eq!(difference(&infinite, &infinite, loose), None);
@@ -155,12 +163,35 @@ mod tests {
         let relative = Tolerance {
             relative: 0.1,
             absolute: 0.0,
+            units16: 0.0,
         };
         assert_eq!(
             difference(&floats_of(&[109.0]), &floats_of(&[100.0]), relative),
             None
         );
         assert!(difference(&floats_of(&[1.2]), &floats_of(&[1.0]), relative).is_some());
+    }
+
+    #[test]
+    fn sixteen_bit_floats_may_be_off_by_units_of_their_last_place() {
+        let halves = |value: f64| {
+            let tensor = Tensor::from_vec([1], vec![Bf16::from_f64(value)]);
+            Value::Tensor(tensor.expect("the count fits"))
+        };
+        let units = Tolerance {
+            units16: 2.0,
+            ..EXACT
+        };
+        let unit = 1.0 / 256.0;
+        let (want, near, far) = (
+            halves(0.75),
+            halves(0.75 + 2.0 * unit),
+            halves(0.75 + 3.0 * unit),
+        );
+        assert_eq!(difference(&near, &want, units), None);
+        assert!(difference(&far, &want, units).is_some());
+        assert!(difference(&near, &want, EXACT).is_some());
+        assert!(difference(&halves(f64::NAN), &want, units).is_some());
     }
 
     #[test]
@@ -171,6 +202,7 @@ mod tests {
         let loose = Tolerance {
             relative: 1.0,
             absolute: 1.0,
+            units16: 0.0,
         };
         let want = ints(&[2], vec![1, 2]);
         assert_eq!(difference(&want, &want, loose), None);

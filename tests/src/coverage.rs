@@ -10,11 +10,17 @@ use assay_runtime::{ExecError, Limits, LoadError, Model, PortKind};
 use crate::cases::{Case, CaseSet, Kind};
 use crate::compare::{Tolerance, difference};
 
+/// Units in the last place that an operator written out in 16-bit floats may be off: its function
+/// body rounds at every node, the expected answer was rounded once.
+const UNITS16: f64 = 2.0;
+
 /// Says how a case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every output agrees.
     Passed,
+    /// Every output agrees but for [`UNITS16`] units in the last place of a 16-bit float.
+    Rounded(String),
     /// The model or the run was refused with a typed error.
     Refused(String),
     /// An output differs: a bug.
@@ -79,18 +85,27 @@ fn judge(set: &CaseSet, case: &Case) -> eyre::Result<Outcome> {
             want.len()
         )));
     }
-    let tolerance = Tolerance {
-        relative: case.rtol,
-        absolute: absolute(case),
+    let within = |units16: f64| {
+        let tolerance = Tolerance {
+            relative: case.rtol,
+            absolute: absolute(case),
+            units16,
+        };
+        got.iter()
+            .zip(&want)
+            .enumerate()
+            .find_map(|(i, (got, want))| {
+                difference(got, want, tolerance).map(|why| format!("output {i}: {why}"))
+            })
     };
-    let differing = got
-        .iter()
-        .zip(&want)
-        .enumerate()
-        .find_map(|(i, (got, want))| {
-            difference(got, want, tolerance).map(|why| format!("output {i}: {why}"))
-        });
-    Ok(differing.map_or(Outcome::Passed, Outcome::Wrong))
+    let written_out = case.name.contains("_expanded");
+    Ok(
+        match (within(0.0), within(if written_out { UNITS16 } else { 0.0 })) {
+            (None, _) => Outcome::Passed,
+            (Some(why), None) => Outcome::Rounded(why),
+            (Some(_), Some(why)) => Outcome::Wrong(why),
+        },
+    )
 }
 
 /// Returns a case's absolute tolerance. The expected outputs of DFT come from a transform in
@@ -155,7 +170,7 @@ impl Summary {
         let mut summary = Summary::default();
         for verdict in verdicts {
             match verdict.outcome {
-                Outcome::Passed => summary.passed += 1,
+                Outcome::Passed | Outcome::Rounded(_) => summary.passed += 1,
                 Outcome::Refused(_) => summary.refused += 1,
                 Outcome::Wrong(_) => summary.wrong += 1,
                 Outcome::Panicked(_) => summary.panicked += 1,
@@ -203,7 +218,9 @@ pub fn table(verdicts: &[Verdict]) -> String {
          The {} backend node tests of the `onnx` 1.23.2 package, run by this runtime: \
          **{} pass, {} are refused with a typed error**, {} give a wrong value, {} panic. A case named \
          `..._expanded` (the operator written out as its function body) counts towards the operator it \
-         expands.\n\n\
+         expands. Values are compared with each case's own tolerance, integers and strings exactly; an \
+         operator written out in 16-bit floats may be off by two units in the last place, which is noted: \
+         its body rounds at every node, the expected answer was rounded once.\n\n\
          | operator | cases | passed | refused | wrong | why |\n|---|--:|--:|--:|--:|---|\n",
         total.total(),
         total.passed,
@@ -232,6 +249,7 @@ fn reasons(verdicts: &[&Verdict]) -> String {
     for verdict in verdicts {
         let reason = match &verdict.outcome {
             Outcome::Passed => continue,
+            Outcome::Rounded(_) => "passed within two units of a 16-bit float".to_owned(),
             Outcome::Refused(why) => why.clone(),
             Outcome::Wrong(why) => format!("wrong ({}): {why}", verdict.case.name),
             Outcome::Panicked(why) => format!("panic ({}): {why}", verdict.case.name),

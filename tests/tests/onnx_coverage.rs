@@ -16,7 +16,7 @@ fn every_node_test_passes_or_is_refused() -> eyre::Result<()> {
             Outcome::Wrong(why) | Outcome::Panicked(why) => {
                 Some(format!("{}: {why}", verdict.case.name))
             }
-            Outcome::Passed | Outcome::Refused(_) => None,
+            Outcome::Passed | Outcome::Rounded(_) | Outcome::Refused(_) => None,
         })
         .collect();
     assert!(

@@ -28,6 +28,7 @@ fn main() -> eyre::Result<ExitCode> {
         let (word, why) = match &verdict.outcome {
             Outcome::Passed if !args.all => continue,
             Outcome::Passed => ("passed", ""),
+            Outcome::Rounded(why) => ("rounded", why.as_str()),
             Outcome::Refused(why) => ("refused", why.as_str()),
             Outcome::Wrong(why) => ("WRONG", why.as_str()),
             Outcome::Panicked(why) => ("PANIC", why.as_str()),
