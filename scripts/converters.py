@@ -7,6 +7,7 @@ of its own to the graph; what the converters need to be told is collected here.
 
 import contextlib
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -40,6 +41,14 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def fix_hash_seed():
+    """Starts this program again with a fixed hash seed, because skl2onnx orders some nodes by a set:
+    with the seed, equal training gives equal bytes and one model id."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def library(estimator):

@@ -59,9 +59,12 @@ def export(
     estimator, rows, *, name, output, features=None, version="1", licence="NOASSERTION",
     publisher=None, positive_class=None, all_classes=False, answer="prediction", unit=None,
     decimals=DEFAULT_DECIMALS, calibrated=None, primary=None, samples=32, tolerance=1e-5,
-    thresholds=(0.5,), near_within=1e-3, notes="", assay=None, log=print,
+    thresholds=(0.5,), near_within=1e-3, notes="", card_copy=None, assay=None, log=print,
 ):
-    """Writes a bundle of the estimator to `output` and returns the comparison over `rows`."""
+    """Writes a bundle of the estimator to `output` and returns the comparison over `rows`.
+
+    `notes` opens the model card; `card_copy` names a second place to write the card to.
+    """
     if samples > 256:
         raise ExportError(f"a bundle holds at most 256 sample rows, not {samples}")
     table = Rows(rows, features or [], converters.selects_columns(estimator))
@@ -98,6 +101,8 @@ def export(
             file.write(card_text(name, version, estimator, description, result, tolerance, notes))
         final = pack + ["--samples", path(folder, "samples.json"), "--card", card, "-o", output]
         log(run(final).rstrip())
+        if card_copy:
+            shutil.copyfile(card, card_copy)
     return result
 
 
@@ -388,4 +393,5 @@ def main():
 
 
 if __name__ == "__main__":
+    converters.fix_hash_seed()
     sys.exit(main())

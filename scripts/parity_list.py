@@ -115,7 +115,7 @@ SINGLE = [
     Entry("lda", MULTI, discriminant_analysis.LinearDiscriminantAnalysis),
     Entry("qda", BINARY, lambda: discriminant_analysis.QuadraticDiscriminantAnalysis(reg_param=0.1)),
     Entry("pls", NUMBERS, lambda: cross_decomposition.PLSRegression(4)),
-    Entry("gaussian-process", NUMBERS, lambda: Thinned(gaussian_process.GaussianProcessRegressor(alpha=1.0))),
+    Entry("gaussian-process", NUMBERS, lambda: Thinned(gaussian_process.GaussianProcessRegressor(alpha=1.0)), tolerance=5e-3, conditioning="the kernel sum cancels in binary32: onnxruntime itself is 1e-3 from the library"),
     Entry("k-means", BINARY, lambda: cluster.KMeans(4, n_init=1, **SEED)),
     Entry("one-vs-rest", MULTI, lambda: multiclass.OneVsRestClassifier(linear_model.LogisticRegression(max_iter=500))),
     Entry("calibrated-sigmoid", BINARY, lambda: calibration.CalibratedClassifierCV(linear_model.LogisticRegression(max_iter=500), cv=3)),

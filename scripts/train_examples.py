@@ -21,6 +21,7 @@ import xgboost
 from sklearn import compose, ensemble, impute, neural_network, pipeline, preprocessing
 
 from casefiles import ROOT
+from converters import fix_hash_seed
 from export_model import Feature, export
 
 SIMULATED = (
@@ -34,6 +35,12 @@ TRAIN = 4_000
 def float32(frame):
     """Stores numbers as trees and networks read them, so that Python and the chain see the same."""
     return frame.astype({n: np.float32 for n in frame.columns if frame[n].dtype.kind == "f"})
+
+
+def files(out, name):
+    """Names a model and says where its bundle and its card go."""
+    stem = os.path.join(out, name)
+    return {"name": name, "output": f"{stem}.assay", "card_copy": f"{stem}.md"}
 
 
 def credit_rows(rng):
@@ -90,8 +97,8 @@ def credit(out):
     ]
     notes = f"Probability that a borrower defaults within a year. {SIMULATED}"
     export(
-        model, rows[TRAIN:].reset_index(drop=True), name="credit-default",
-        output=os.path.join(out, "credit-default.assay"), features=features, positive_class=1,
+        model, rows[TRAIN:].reset_index(drop=True),
+        **files(out, "credit-default"), features=features, positive_class=1,
         calibrated=False, licence="MIT OR Apache-2.0", notes=notes,
     )
 
@@ -130,8 +137,8 @@ def volatility(out):
     ).fit(rows[:TRAIN], target[:TRAIN])
     features = [Feature(name, unit="fraction per day", decimals=6) for name in rows.columns]
     export(
-        model, rows[TRAIN:].reset_index(drop=True), name="volatility",
-        output=os.path.join(out, "volatility.assay"), features=features,
+        model, rows[TRAIN:].reset_index(drop=True),
+        **files(out, "volatility"), features=features,
         answer="volatility of the next day", unit="fraction per day", licence="MIT OR Apache-2.0",
         notes=f"Forecasts the realised volatility of the next day. {SIMULATED}",
     )
@@ -171,8 +178,8 @@ def liquidation(out):
     ]
     notes = f"Probability that a loan position is liquidated within a day. {SIMULATED}"
     export(
-        model, rows[TRAIN:].reset_index(drop=True), name="liquidation-risk",
-        output=os.path.join(out, "liquidation-risk.assay"), features=features, positive_class=1,
+        model, rows[TRAIN:].reset_index(drop=True),
+        **files(out, "liquidation-risk"), features=features, positive_class=1,
         calibrated=False, licence="MIT OR Apache-2.0", notes=notes,
     )
 
@@ -230,4 +237,5 @@ def main():
 
 
 if __name__ == "__main__":
+    fix_hash_seed()
     main()
