@@ -210,8 +210,7 @@ pub fn table(verdicts: &[Verdict]) -> String {
     let _ = write!(
         text,
         "# Operator coverage\n\n\
-         <!-- Written by `cargo run -p assay-tests --bin onnx_coverage -- --write`. --> \
-         \n\n\
+         <!-- Written by `cargo run -p assay-tests --bin onnx_coverage -- --write`. -->\n\n\
          The {} backend node tests of the `onnx` 1.23.2 package, run by this runtime: \
          **{} pass, {} are refused with a typed error**, {} give a wrong value, {} panic. A case named \
          `..._expanded` (the operator written out as its function body) counts towards the operator it \
