@@ -149,7 +149,7 @@ fn compare(set: &CaseSet, entry: &Entry) -> eyre::Result<Result<Figures, String>
         match (floats(our), floats(their.data())) {
             (Some(our), Some(their)) => {
                 let errors = relative(&our, &their).wrap_err_with(|| format!("output {i}"))?;
-                figures.onnxruntime = errors.into_iter().fold(figures.onnxruntime, f64::max);
+                figures.onnxruntime = larger(figures.onnxruntime, largest(&errors));
             }
             _ => figures.onnxruntime_labels += differing(our, their.data())?,
         }
@@ -168,10 +168,8 @@ fn compare(set: &CaseSet, entry: &Entry) -> eyre::Result<Result<Figures, String>
         &errors,
         inputs.first().and_then(|t| t.shape().first()).copied(),
     );
-    figures.native = errors.into_iter().fold(0.0, f64::max);
-    figures.onnxruntime_native = relative(&column(their.data())?, &native)?
-        .into_iter()
-        .fold(0.0, f64::max);
+    figures.native = largest(&errors);
+    figures.onnxruntime_native = largest(&relative(&column(their.data())?, &native)?);
     if entry.labels {
         let labels = tensor(set.tensor(case, "labels.pb")?)?;
         let first = ours.first().ok_or_else(|| eyre!("no outputs"))?;
@@ -281,7 +279,7 @@ fn relative(got: &[f64], want: &[f64]) -> eyre::Result<Vec<f64>> {
     let squares: f64 = want.iter().map(|v| v * v).sum();
     let rms = (squares / want.len().max(1) as f64).sqrt();
     let scaled = got.iter().zip(want).map(|(got, want)| {
-        let scale = want.abs().max(rms).max(f64::MIN_POSITIVE);
+        let scale = larger(larger(want.abs(), rms), f64::MIN_POSITIVE);
         if got.total_cmp(want).is_eq() {
             0.0
         } else {
@@ -291,6 +289,14 @@ fn relative(got: &[f64], want: &[f64]) -> eyre::Result<Vec<f64>> {
     Ok(scaled
         .map(|error| if error.is_nan() { f64::INFINITY } else { error })
         .collect())
+}
+
+fn larger(a: f64, b: f64) -> f64 {
+    if a.total_cmp(&b).is_ge() { a } else { b }
+}
+
+fn largest(errors: &[f64]) -> f64 {
+    errors.iter().fold(0.0, |most, error| larger(most, *error))
 }
 
 fn rows_above(errors: &[f64], rows: Option<usize>) -> usize {
