@@ -63,7 +63,10 @@ fn feature(feature: &Feature) -> abi::FeatureInfo {
         categories: feature
             .categories
             .iter()
-            .map(|category| category.label.clone())
+            .map(|category| abi::CategoryInfo {
+                code: category.code,
+                label: category.label.clone(),
+            })
             .collect(),
     }
 }

@@ -175,7 +175,9 @@ contract OGInference is IOGInference {
     function _category(FeatureInfo memory feature, string memory text) private pure returns (int256) {
         bytes32 wanted = keccak256(bytes(text));
         for (uint256 i; i < feature.categories.length; ++i) {
-            if (keccak256(bytes(feature.categories[i])) == wanted) return int256(i).whole(feature.decimals);
+            if (keccak256(bytes(feature.categories[i].label)) == wanted) {
+                return int256(feature.categories[i].code).whole(feature.decimals);
+            }
         }
         revert UnknownCategory(feature.name, text);
     }

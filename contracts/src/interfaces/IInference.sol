@@ -34,12 +34,20 @@ struct TensorInfo {
     uint64[] shape;
 }
 
+/// @notice Describes one value a categorical feature takes.
+/// @param code Whole value the caller passes, at the feature's scale.
+/// @param label What it stands for.
+struct CategoryInfo {
+    int64 code;
+    string label;
+}
+
 /// @notice Describes one feature of `predict`, in the order `predict` takes them.
 /// @param decimals Fixed-point scale: the caller passes value * 10^decimals.
 /// @param min Least value seen in training, at that scale; `type(int256).min` when not stated.
 /// @param max Greatest value seen in training, at that scale; `type(int256).max` when not stated.
 /// @param nullable Whether `type(int256).min` (missing) is accepted.
-/// @param categories Labels of a categorical feature; the caller passes the index, as a whole value.
+/// @param categories Values of a categorical feature, by ascending code; empty for a quantity.
 struct FeatureInfo {
     string name;
     string unit;
@@ -47,7 +55,7 @@ struct FeatureInfo {
     int256 min;
     int256 max;
     bool nullable;
-    string[] categories;
+    CategoryInfo[] categories;
 }
 
 /// @notice Describes one column of the primary output.

@@ -84,8 +84,8 @@ library FeatureBuilder {
         if (feature.categories.length == 0) revert CategoryMismatch(index);
         bytes32 wanted = keccak256(bytes(category));
         for (uint256 i; i < feature.categories.length; ++i) {
-            if (keccak256(bytes(feature.categories[i])) == wanted) {
-                row.values[index] = int256(i).whole(feature.decimals);
+            if (keccak256(bytes(feature.categories[i].label)) == wanted) {
+                row.values[index] = int256(feature.categories[i].code).whole(feature.decimals);
                 return row;
             }
         }

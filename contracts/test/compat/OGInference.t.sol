@@ -147,8 +147,8 @@ contract OGInferenceTest is Predeploys {
     function test_tensors_by_feature_name_make_rows() public {
         double.setFunction(model, new Mirror());
         int128[] memory values = new int128[](6);
-        (values[0], values[1], values[2]) = (31e18, 30, 1);
-        (values[3], values[4], values[5]) = (51e18, 50, 0);
+        (values[0], values[1], values[2]) = (31e18, 30, 7);
+        (values[3], values[4], values[5]) = (51e18, 50, 3);
         assertEq(ask(named()), expected(values));
     }
 

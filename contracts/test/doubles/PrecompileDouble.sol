@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.26;
 
-import {ColumnInfo, FeatureInfo, IInference, Model, ModelInfo, Tensor} from "../../src/interfaces/IInference.sol";
+import {
+    CategoryInfo,
+    ColumnInfo,
+    FeatureInfo,
+    IInference,
+    Model,
+    ModelInfo,
+    Tensor
+} from "../../src/interfaces/IInference.sol";
 import {Vm} from "forge-std/Vm.sol";
 
 /// @notice Computes what a double answers for one row.
@@ -152,11 +160,12 @@ library Doubles {
     function info(string memory positive, string memory negative) internal pure returns (ModelInfo memory model) {
         model.schemaHash = keccak256("schema");
         model.features = new FeatureInfo[](3);
-        model.features[0] = FeatureInfo("income", "USD", 18, 0, 1e24, false, new string[](0));
-        model.features[1] = FeatureInfo("age", "years", 0, 18, 120, true, new string[](0));
-        string[] memory categories = new string[](2);
-        (categories[0], categories[1]) = ("own", "rent");
-        model.features[2] = FeatureInfo("home", "", 0, 0, 1, false, categories);
+        model.features[0] = FeatureInfo("income", "USD", 18, 0, 1e24, false, new CategoryInfo[](0));
+        model.features[1] = FeatureInfo("age", "years", 0, 18, 120, true, new CategoryInfo[](0));
+        CategoryInfo[] memory categories = new CategoryInfo[](2);
+        // Codes are not positions.
+        (categories[0], categories[1]) = (CategoryInfo(3, "own"), CategoryInfo(7, "rent"));
+        model.features[2] = FeatureInfo("home", "", 0, 3, 7, false, categories);
         model.columns = new ColumnInfo[](bytes(negative).length == 0 ? 1 : 2);
         model.columns[0] = ColumnInfo("p0", positive, "", 18);
         if (model.columns.length == 2) model.columns[1] = ColumnInfo("p1", negative, "", 18);

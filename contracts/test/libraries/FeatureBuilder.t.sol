@@ -36,7 +36,7 @@ contract FeatureBuilderTest is Test {
         int256[] memory row = this.build(SCHEMA, 3, false, 1);
         assertEq(row[0], 52_000_123e15);
         assertEq(row[1], 41);
-        assertEq(row[2], 1);
+        assertEq(row[2], 7);
         assertEq(this.build(SCHEMA, 3, false, 2)[1], Inference.MISSING);
     }
 
