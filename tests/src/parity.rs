@@ -350,7 +350,8 @@ fn wide_data(data: &Data) -> eyre::Result<Vec<f64>> {
     }
 }
 
-/// Takes the last of two columns when the library answers one margin and the graph one per class.
+/// Takes the first of two columns when the library answers one margin and the graph two: skl2onnx
+/// writes a binary SVC's margin first and its negation second.
 fn margins(values: &[f64], count: usize) -> eyre::Result<Vec<f64>> {
     if values.len() == count {
         return Ok(values.to_vec());
@@ -360,7 +361,7 @@ fn margins(values: &[f64], count: usize) -> eyre::Result<Vec<f64>> {
         "{} values for {count} answers",
         values.len()
     );
-    Ok(values.iter().skip(1).step_by(2).copied().collect())
+    Ok(values.iter().step_by(2).copied().collect())
 }
 
 /// Writes the parity list as a table.
@@ -416,7 +417,11 @@ pub fn table(rows: &[Row]) -> String {
                 f.onnxruntime_labels,
                 f.native,
                 f.onnxruntime_native,
-                f.flips,
+                if entry.trees > 0 {
+                    f.flips.to_string()
+                } else {
+                    String::new()
+                },
                 if entry.labels {
                     f.native_labels.to_string()
                 } else {
