@@ -63,7 +63,7 @@ pub enum HostFault {
         /// The model.
         model: B256,
         /// What is wrong.
-        source: PublishError,
+        source: Box<PublishError>,
     },
 }
 
@@ -124,8 +124,10 @@ impl Host {
         if found != model {
             return Err(HostFault::Mixed { model, found });
         }
-        let published = Published::open(&bundle, &self.limits)
-            .map_err(|source| HostFault::Load { model, source })?;
+        let published = Published::open(&bundle, &self.limits).map_err(|source| {
+            let source = Box::new(source);
+            HostFault::Load { model, source }
+        })?;
         let published = Arc::new(published);
         self.loaded.insert(model, published.clone(), size_bytes);
         Ok(published)
