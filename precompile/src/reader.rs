@@ -179,7 +179,9 @@ mod tests {
     use super::*;
     use crate::abi::{self, IInference};
 
-    fn raw(calldata: &[u8]) -> Read<(B256, Vec<(u8, Vec<u64>, Vec<u8>)>)> {
+    type Owned = (u8, Vec<u64>, Vec<u8>);
+
+    fn raw(calldata: &[u8]) -> Read<(B256, Vec<Owned>)> {
         let mut reader = Reader::new(&calldata[4..]);
         let model = reader.hash()?;
         reader.offset(64)?;
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn refuses_repeated_tails_and_huge_lengths() {
-        let mut words = vec![[0u8; 32]; 3];
+        let mut words = [[0u8; 32]; 3];
         words[0][31] = 2; // two elements, both at the same offset
         words[1][31] = 64;
         words[2][31] = 64;

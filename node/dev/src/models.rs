@@ -1,4 +1,5 @@
-//! The models of a developer's chain: bundles read from files, active from the first block.
+//! The models of a developer's chain: the trained examples and bundles read from files, active from
+//! the first block.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -8,6 +9,13 @@ use assay_runtime::{Limits, bundle::Bundle, published::Published};
 use bytes::Bytes;
 
 use crate::DevError;
+
+/// The trained example models; precompile/runtime/models holds a card beside each.
+const EXAMPLES: [&[u8]; 3] = [
+    include_bytes!("../../../precompile/runtime/models/credit-default.assay"),
+    include_bytes!("../../../precompile/runtime/models/liquidation-risk.assay"),
+    include_bytes!("../../../precompile/runtime/models/volatility.assay"),
+];
 
 /// What the registry and the first screen say of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +40,38 @@ pub struct Models {
 }
 
 impl Models {
+    /// Adds the trained example models.
+    ///
+    /// # Errors
+    /// When this machine does not reproduce their samples.
+    pub fn add_examples(&mut self, limits: &Limits) -> Result<(), DevError> {
+        EXAMPLES.iter().try_for_each(|bytes| {
+            self.add_bytes(
+                Path::new("example model"),
+                Bytes::from_static(bytes),
+                limits,
+            )
+        })
+    }
+
     /// Reads a bundle, checks that it loads, and replays its samples: what a validator does before
     /// it attests.
     ///
     /// # Errors
     /// When the file cannot be read, or the model is not one that can be published.
     pub fn add(&mut self, path: &Path, limits: &Limits) -> Result<(), DevError> {
+        let bytes = std::fs::read(path).map_err(|error| DevError::Model {
+            path: path.into(),
+            reason: error.to_string(),
+        })?;
+        self.add_bytes(path, bytes.into(), limits)
+    }
+
+    fn add_bytes(&mut self, path: &Path, bytes: Bytes, limits: &Limits) -> Result<(), DevError> {
         let refuse = |reason: String| DevError::Model {
             path: path.into(),
             reason,
         };
-        let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-        let bytes = Bytes::from(bytes);
         let bundle = Bundle::read(bytes.clone(), limits.model_bytes)
             .map_err(|error| refuse(format!("{error}; make a bundle with `assay model pack`")))?;
         let published =

@@ -1,5 +1,10 @@
 //! Inference through a real EVM: a graph is packed, a contract calls it, blocks record it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

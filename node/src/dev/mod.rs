@@ -91,6 +91,11 @@ fn open(options: &Options) -> Result<(Dev, Vec<DevModel>), Failure> {
 
 fn read_models(options: &Options) -> Result<Models, Failure> {
     let mut models = Models::default();
+    if !options.no_examples {
+        models
+            .add_examples(&ModelLimits::default())
+            .map_err(Failure::failed)?;
+    }
     for path in &options.model {
         models
             .add(path, &ModelLimits::default())

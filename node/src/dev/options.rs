@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Bundle to publish at start, active from the first block; may be given again.
     #[arg(long)]
     pub(crate) model: Vec<PathBuf>,
+    /// Leaves the trained example models out.
+    #[arg(long)]
+    pub(crate) no_examples: bool,
     /// Prints nothing at start.
     #[arg(long)]
     pub(crate) quiet: bool,

@@ -255,7 +255,7 @@ mod tests {
             for k in 0..70 {
                 let left = a.as_slice::<f32>().unwrap()[at / 9 * 70 + k];
                 let right = b.as_slice::<f32>().unwrap()[k * 9 + at % 9];
-                *out = left.mul_add(right, *out);
+                *out = assay_numerics::fma::fma_f32(left, right, *out);
             }
         }
         assert_eq!(
