@@ -312,6 +312,18 @@ fn build_node(
     check_limit("the model", LimitKind::Nodes, limits.nodes, seen as usize)?;
     shared.nodes.set(seen);
 
+    // Operators write output 0 without asking whether it is there.
+    if proto.output.is_empty() {
+        return Err(LoadError::Node {
+            node: name,
+            op: op_type,
+            source: OpError::Value {
+                what: "a node must have an output; outputs",
+                got: 0,
+            },
+        });
+    }
+
     let mut inputs = Vec::with_capacity(proto.input.len());
     let mut constants = Vec::with_capacity(proto.input.len());
     for input in &proto.input {

@@ -414,6 +414,11 @@ fn false_graphs() -> Vec<(&'static str, Bytes, &'static [&'static str])> {
             &["4096"],
         ),
         (
+            "a node without outputs",
+            file(graph(vec![node("Identity", &["x"], &[])], vec![])),
+            &["the_identity", "must have an output"],
+        ),
+        (
             "a missing input",
             file(graph(vec![node("Gather", &["x"], &["y"])], vec![])),
             &["the_gather"],
