@@ -21,12 +21,14 @@ mod dense;
 mod determinant;
 #[cfg(test)]
 mod dynamic_tests;
+mod einsum;
 mod generate;
 mod loss;
 mod map;
 mod matmul;
 mod ml;
 mod norm;
+mod patch;
 #[cfg(test)]
 mod pointwise_tests;
 mod pool_window;
@@ -224,7 +226,7 @@ const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
     matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE, quantize::TABLE, quantized::TABLE,
-    rotary::TABLE, sample::TABLE,
+    rotary::TABLE, einsum::TABLE, patch::TABLE, sample::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,
