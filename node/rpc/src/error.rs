@@ -208,7 +208,7 @@ mod tests {
             "6869000000000000000000000000000000000000000000000000000000000000"
         );
         assert_eq!(revert_message(&reason), "execution reverted: hi");
-        assert_eq!(revert_message(&reason[..70]), "execution reverted");
+        assert_eq!(revert_message(&reason[..69]), "execution reverted");
         assert_eq!(revert_message(&[1, 2]), "execution reverted");
     }
 }
