@@ -7,7 +7,7 @@ use assay_numerics::elementwise::{
     self, Arith, DivideByZero, arith, float_mod, integer_mod, prelu,
 };
 
-use super::work::{Work, is_work_float, want_same, with_float, with_integer};
+use super::work::{Work, WorkFloat, is_work_float, want_same, with_float, with_integer};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;

@@ -3,7 +3,7 @@
 use assay_numerics::broadcast::Broadcast;
 use assay_numerics::elementwise::{self, Comparison, Logic, is_infinite, is_nan, select};
 
-use super::work::{Work, is_work_float, want_float, want_same, with_float, with_plain};
+use super::work::{Work, WorkFloat, is_work_float, want_float, want_same, with_float, with_plain};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;

@@ -4,8 +4,9 @@ use assay_numerics::conv::{
     ConvShape, ConvWeights, TransposeShape, TransposeWeights, conv, conv_transpose,
 };
 
-use super::dense::{Dense, macs, product, refuse, want_dense, want_equal, with_dense};
+use super::dense::{Dense, macs, product, refuse};
 use super::window::{Window, numbers};
+use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::error::{LimitKind, OpError};
@@ -149,10 +150,10 @@ pub(crate) fn check_padded(padded: u64, limits: &Limits) -> Result<(), OpError> 
 /// Refuses a bias that does not hold one number per output channel.
 fn check_bias(cx: &InferCx<'_>, outputs: usize) -> Result<(), OpError> {
     let x = cx.tensor(0)?;
-    want_dense(x.dtype)?;
-    want_equal(x.dtype, cx.tensor(1)?.dtype)?;
+    want_float(x.dtype)?;
+    want_same(x.dtype, cx.tensor(1)?.dtype)?;
     if let Some(bias) = cx.optional(2)? {
-        want_equal(x.dtype, bias.dtype)?;
+        want_same(x.dtype, bias.dtype)?;
         if bias.shape != [outputs] {
             return Err(refuse(
                 "the bias needs one number per output channel",
@@ -252,7 +253,7 @@ impl Op for Conv {
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
-        with_dense!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
+        with_float!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
     }
 
     fn releases(&self, input: usize) -> bool {
@@ -269,7 +270,7 @@ fn build_conv(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
                 .first()
                 .is_some_and(|outputs| outputs % groups == 0) =>
         {
-            with_dense!(w.dtype(), T => {
+            with_float!(w.dtype(), T => {
                 Ok(Some(T::wrap_forward(pack_forward::<T>(groups, w.view())?)))
             })?
         }
@@ -413,7 +414,7 @@ impl Op for ConvTranspose {
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
-        with_dense!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
+        with_float!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
     }
 
     fn releases(&self, input: usize) -> bool {
@@ -436,7 +437,7 @@ fn build_transpose(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
         // Packing needs channels, kernel and strides; the input's size plays no part in it.
         let unit = [&[1, *channels], vec![1; kernel.len()].as_slice()].concat();
         if let Ok((_, shape)) = op.fit(&unit, w.shape()) {
-            op.packed = with_dense!(w.dtype(), T => {
+            op.packed = with_float!(w.dtype(), T => {
                 let weights = TransposeWeights::new(&shape, &T::read(w.view())?);
                 Ok(Some(T::wrap_transposed(weights)))
             })?;

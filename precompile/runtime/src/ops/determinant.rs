@@ -2,7 +2,7 @@
 
 use assay_numerics::det::determinant;
 
-use super::work::{Work, want_float, with_float};
+use super::work::{WorkFloat, want_float, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::error::OpError;

@@ -2,7 +2,8 @@
 
 use assay_numerics::einsum::{Operand, einsum};
 
-use super::dense::{Dense, macs, refuse, want_dense, want_equal, with_dense};
+use super::dense::{macs, refuse};
+use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::error::OpError;
@@ -216,11 +217,11 @@ impl Fitted {
 impl Op for Einsum {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let first = cx.tensor(0)?;
-        want_dense(first.dtype)?;
+        want_float(first.dtype)?;
         let mut shapes = Vec::new();
         for input in 0..cx.inputs() {
             let fact = cx.tensor(input)?;
-            want_equal(first.dtype, fact.dtype)?;
+            want_same(first.dtype, fact.dtype)?;
             shapes.push(fact.shape.as_slice());
         }
         let fitted = self.fit(&shapes)?;
@@ -256,7 +257,7 @@ impl Op for Einsum {
         let shapes: Vec<&[usize]> = views.iter().map(|view| view.shape).collect();
         let fitted = self.fit(&shapes)?;
         debug_assert_eq!(fitted.labels.len(), fitted.sizes.len());
-        with_dense!(ins.get(0)?.dtype(), T => {
+        with_float!(ins.get(0)?.dtype(), T => {
             let data = views.iter().map(|view| T::read(*view)).collect::<Result<Vec<_>, _>>()?;
             let operands: Vec<Operand<'_, T>> = data
                 .iter()

@@ -4,7 +4,9 @@ use assay_numerics::Engine;
 use assay_numerics::elementwise::{self, Activation, Unary, activate, clip};
 use assay_numerics::math::{self, double, wide_activation};
 
-use super::work::{Work, is_work_float, want_float, want_same, with_float, with_integer};
+use super::work::{
+    Work, WorkFloat, is_work_float, want_float, want_same, with_float, with_integer,
+};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;

@@ -3,8 +3,9 @@
 use assay_numerics::patch::{Deform, col2im, deform_conv};
 
 use super::conv::{Layer, check_padded, groups};
-use super::dense::{Dense, macs, product, refuse, want_dense, want_equal, with_dense};
+use super::dense::{macs, product, refuse};
 use super::window::{Window, numbers};
+use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::error::OpError;
@@ -92,7 +93,7 @@ impl Col2Im {
 impl Op for Col2Im {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let x = cx.tensor(0)?;
-        want_dense(x.dtype)?;
+        want_float(x.dtype)?;
         let s = self.sizes(&x.shape, &cx.ints(1)?, &cx.ints(2)?)?;
         let shape = [&[s.images, s.channels], s.image.as_slice()].concat();
         Ok(vec![Fact::tensor(x.dtype, shape)])
@@ -113,7 +114,7 @@ impl Op for Col2Im {
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let x = ins.get(0)?;
         let s = self.sizes(x.shape, &ins.get(1)?.to_i64s()?, &ins.get(2)?.to_i64s()?)?;
-        with_dense!(x.dtype(), T => {
+        with_float!(x.dtype(), T => {
             let x = T::read(x)?;
             T::write(&mut outs[0], |out| {
                 let steps = [&s.strides[..], &s.dilations, &s.before];
@@ -157,7 +158,7 @@ impl DeformConv {
 impl Op for DeformConv {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let (x, w) = (cx.tensor(0)?, cx.tensor(1)?);
-        want_dense(x.dtype)?;
+        want_float(x.dtype)?;
         let layer = self.layer(&x.shape, &w.shape)?;
         check_padded(layer.padded(), cx.limits())?;
         let taps = layer.shape.kernel_positions() * self.offset_groups;
@@ -166,7 +167,7 @@ impl Op for DeformConv {
         wanted.extend([(3, vec![layer.outputs]), (4, maps(taps))]);
         for (input, shape) in wanted {
             if let Some(fact) = cx.optional(input)? {
-                want_equal(x.dtype, fact.dtype)?;
+                want_same(x.dtype, fact.dtype)?;
                 if fact.shape != shape {
                     return Err(refuse(
                         "an input has the wrong shape",
@@ -202,7 +203,7 @@ impl Op for DeformConv {
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let (x, w, offsets) = (ins.get(0)?, ins.get(1)?, ins.get(2)?);
         let layer = self.layer(x.shape, w.shape)?;
-        with_dense!(x.dtype(), T => {
+        with_float!(x.dtype(), T => {
             let (x, w, offsets) = (T::read(x)?, T::read(w)?, T::read(offsets)?);
             let bias = ins.optional(3).map(T::read).transpose()?;
             let mask = ins.optional(4).map(T::read).transpose()?;

@@ -6,7 +6,7 @@ use assay_numerics::pooling::{Pooling, Window, max_pool_integer, max_pool_with_i
 use assay_numerics::reduce::{ReduceLayout, Reduction, divide_by_count, reduce};
 
 use super::pool_window::WindowAttributes;
-use super::work::{Work, want_float, with_float};
+use super::work::{Work, WorkFloat, want_float, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;

@@ -6,7 +6,8 @@ use assay_numerics::quant::{
 };
 use assay_numerics::tiny::{TinyFloat, decode_scale};
 
-use super::dense::{Dense, refuse, want_equal};
+use super::dense::refuse;
+use super::work::{WorkFloat, want_same};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -250,7 +251,7 @@ impl Op for Quantize {
         self.grain(&x.shape, &scale.shape)?;
         let mut dtype = self.dtype;
         if let Some(zero) = cx.optional(2)? {
-            want_equal(*dtype.get_or_insert(zero.dtype), zero.dtype)?;
+            want_same(*dtype.get_or_insert(zero.dtype), zero.dtype)?;
             if !same_grain(&zero.shape, &scale.shape) {
                 let why = "scale and zero point have different shapes";
                 return Err(refuse(why, &[&scale.shape, &zero.shape]));
@@ -345,7 +346,7 @@ impl Op for Dequantize {
         want_scale(scale.dtype)?;
         self.grain(&x.shape, &scale.shape)?;
         if let Some(zero) = cx.optional(2)? {
-            want_equal(x.dtype, zero.dtype)?;
+            want_same(x.dtype, zero.dtype)?;
             if !same_grain(&zero.shape, &scale.shape) {
                 let why = "scale and zero point have different shapes";
                 return Err(refuse(why, &[&scale.shape, &zero.shape]));
@@ -407,7 +408,7 @@ struct DynamicQuantize;
 impl Op for DynamicQuantize {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let x = cx.tensor(0)?;
-        want_equal(DType::F32, x.dtype)?;
+        want_same(DType::F32, x.dtype)?;
         let mut facts = vec![
             Fact::tensor(DType::U8, x.shape.clone()),
             Fact::tensor(DType::F32, []),

@@ -6,9 +6,10 @@ use assay_numerics::quant::{
 };
 
 use super::conv::{Layer, check_padded, groups};
-use super::dense::{Dense, refuse, want_dense, want_equal};
+use super::dense::refuse;
 use super::matmul::Stack;
 use super::window::Window;
+use super::work::{WorkFloat, want_float, want_same};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -108,7 +109,7 @@ impl Inputs {
         );
         for (input, dtype, per) in [(self.a_zero, a, a_per), (self.b_zero, b, b_per)] {
             if let Some(zero) = cx.optional(input)? {
-                want_equal(dtype, zero.dtype)?;
+                want_same(dtype, zero.dtype)?;
                 want_count(&zero.shape, per)?;
             }
         }
@@ -117,7 +118,7 @@ impl Inputs {
         };
         for (input, per) in [(a_scale, a_per), (b_scale, b_per), (y_scale, 1)] {
             let scale = cx.tensor(input)?;
-            if want_dense(scale.dtype)? == DType::F64 {
+            if want_float(scale.dtype)? == DType::F64 {
                 return Err(OpError::Type {
                     what: "a float, float16 or bfloat16 scale",
                     got: DType::F64,
@@ -326,7 +327,7 @@ impl Op for ByteConv {
         if self.inputs.scales.is_some()
             && let Some(bias) = cx.optional(BIAS)?
         {
-            want_equal(DType::I32, bias.dtype)?;
+            want_same(DType::I32, bias.dtype)?;
             if bias.shape != [layer.outputs] {
                 return Err(refuse(
                     "the bias needs one number per output channel",

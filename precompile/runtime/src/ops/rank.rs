@@ -3,7 +3,7 @@
 use assay_numerics::scan::{Scan, scan};
 use assay_numerics::sort::{End, SortKey, arg_extreme, top_k};
 
-use super::work::{Work, is_work_float, with_float, with_integer, with_types};
+use super::work::{WorkFloat, is_work_float, with_float, with_integer, with_types};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use crate::cost::Cost;
 use crate::dtype::DType;

@@ -2,7 +2,8 @@
 
 use assay_numerics::grid::rotate;
 
-use super::dense::{Dense, refuse, want_dense, want_equal, with_dense};
+use super::dense::refuse;
+use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -66,11 +67,11 @@ impl RotaryEmbedding {
 impl Op for RotaryEmbedding {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let x = cx.tensor(0)?;
-        want_dense(x.dtype)?;
+        want_float(x.dtype)?;
         let s = self.sizes(&x.shape)?;
         let ids = cx.optional(3)?;
         if let Some(ids) = ids {
-            want_equal(DType::I64, ids.dtype)?;
+            want_same(DType::I64, ids.dtype)?;
             if ids.shape != [s.batch, s.positions] {
                 return Err(refuse(
                     "position_ids need one id per position",
@@ -80,7 +81,7 @@ impl Op for RotaryEmbedding {
         }
         for input in [1, 2] {
             let cache = cx.tensor(input)?;
-            want_equal(x.dtype, cache.dtype)?;
+            want_same(x.dtype, cache.dtype)?;
             let half = s.rotated / 2;
             let fits = match (ids, cache.shape.as_slice()) {
                 (Some(_), &[_, size]) => size == half,
@@ -127,7 +128,7 @@ impl Op for RotaryEmbedding {
             ),
         };
         let half = s.rotated / 2;
-        with_dense!(x.dtype(), T => {
+        with_float!(x.dtype(), T => {
             let (x, cos, sin) = (T::read(x)?, T::read(cos)?, T::read(sin)?);
             T::write(&mut outs[0], |out| {
                 out.copy_from_slice(&x);

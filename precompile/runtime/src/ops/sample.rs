@@ -2,7 +2,8 @@
 
 use assay_numerics::grid::{Interpolation, MAX_DIMS, Outside, Sampling, affine_grid, grid_sample};
 
-use super::dense::{Dense, refuse, want_dense, want_equal, with_dense};
+use super::dense::refuse;
+use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -37,8 +38,8 @@ fn sampled(x: &[usize], grid: &[usize]) -> Result<Vec<usize>, OpError> {
 impl Op for GridSample {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let (x, grid) = (cx.tensor(0)?, cx.tensor(1)?);
-        want_dense(x.dtype)?;
-        want_dense(grid.dtype)?;
+        want_float(x.dtype)?;
+        want_float(grid.dtype)?;
         if (x.dtype == DType::F64) != (grid.dtype == DType::F64) {
             return Err(OpError::ElementType {
                 expected: x.dtype,
@@ -73,7 +74,7 @@ impl Op for GridSample {
                 &[x.shape],
             ));
         };
-        with_dense!(x.dtype(), T => {
+        with_float!(x.dtype(), T => {
             let (x, grid) = (T::read(x)?, T::read(grid)?);
             T::write(&mut outs[0], |out| {
                 grid_sample(cx.engine(), self.sampling, &x, *channels, size, &grid, out);
@@ -143,8 +144,8 @@ fn affine(theta: &[usize], size: &[i64]) -> Result<(Vec<usize>, Vec<usize>), OpE
 impl Op for AffineGrid {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let theta = cx.tensor(0)?;
-        want_dense(theta.dtype)?;
-        want_equal(DType::I64, cx.tensor(1)?.dtype)?;
+        want_float(theta.dtype)?;
+        want_same(DType::I64, cx.tensor(1)?.dtype)?;
         let (_, out) = affine(&theta.shape, &cx.ints(1)?)?;
         Ok(vec![Fact::tensor(theta.dtype, out)])
     }
@@ -160,7 +161,7 @@ impl Op for AffineGrid {
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let theta = ins.get(0)?;
         let (size, _) = affine(theta.shape, &ins.get(1)?.to_i64s()?)?;
-        with_dense!(theta.dtype(), T => {
+        with_float!(theta.dtype(), T => {
             let theta = T::read(theta)?;
             T::write(&mut outs[0], |out| {
                 affine_grid(&theta, &size, self.align_corners, out);

@@ -3,7 +3,7 @@
 use assay_numerics::softmax::Softmax;
 use assay_numerics::sort::{End, arg_extreme};
 
-use super::work::{Work, want_float, with_float};
+use super::work::{Work, WorkFloat, want_float, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use crate::cost::Cost;
 use crate::error::OpError;

@@ -16,7 +16,7 @@ use crate::error::OpError;
 use crate::tensor::{Data, Element, Out, View};
 
 /// Is f32 or f64, and reads and writes every float type that computes in it.
-pub(crate) trait Work: Transcendental + Element {
+pub(crate) trait WorkFloat: Element + Copy {
     /// Reads a tensor, widening narrower floats.
     fn read<'a>(view: View<'a>) -> Result<Cow<'a, [Self]>, OpError>;
     /// Lets `f` write a tensor's elements, rounding once where the tensor's type is narrower.
@@ -26,6 +26,54 @@ pub(crate) trait Work: Transcendental + Element {
     ) -> Result<R, OpError>;
     /// Converts an attribute's value.
     fn of(value: f32) -> Self;
+}
+
+impl WorkFloat for f32 {
+    fn read<'a>(view: View<'a>) -> Result<Cow<'a, [f32]>, OpError> {
+        match view.data {
+            Data::F32(v) => Ok(Cow::Borrowed(v)),
+            Data::F16(v) => Ok(Cow::Owned(widened(v))),
+            Data::Bf16(v) => Ok(Cow::Owned(widened(v))),
+            other => Err(no_float(other.dtype())),
+        }
+    }
+
+    fn write<R>(
+        out: &mut Out<'_>,
+        f: impl FnOnce(&mut [f32]) -> Result<R, OpError>,
+    ) -> Result<R, OpError> {
+        match &mut *out.data {
+            Data::F32(v) => f(v),
+            Data::F16(v) => narrowed::<F16, R>(v, f),
+            Data::Bf16(v) => narrowed::<Bf16, R>(v, f),
+            other => Err(no_float(other.dtype())),
+        }
+    }
+
+    fn of(value: f32) -> f32 {
+        value
+    }
+}
+
+impl WorkFloat for f64 {
+    fn read<'a>(view: View<'a>) -> Result<Cow<'a, [f64]>, OpError> {
+        view.as_slice::<f64>().map(Cow::Borrowed)
+    }
+
+    fn write<R>(
+        out: &mut Out<'_>,
+        f: impl FnOnce(&mut [f64]) -> Result<R, OpError>,
+    ) -> Result<R, OpError> {
+        f(out.as_mut::<f64>()?)
+    }
+
+    fn of(value: f32) -> f64 {
+        f64::from(value)
+    }
+}
+
+/// Is a work type with the functions that round more than once by themselves.
+pub(crate) trait Work: Transcendental + WorkFloat {
     /// Computes softmax or its logarithm along the middle axis of `[outer, n, inner]`.
     fn softmax(
         engine: &Engine,
@@ -39,37 +87,6 @@ pub(crate) trait Work: Transcendental + Element {
 }
 
 impl Work for f32 {
-    fn read<'a>(view: View<'a>) -> Result<Cow<'a, [f32]>, OpError> {
-        match view.data {
-            Data::F32(v) => Ok(Cow::Borrowed(v)),
-            Data::F16(v) => Ok(Cow::Owned(widened(v))),
-            Data::Bf16(v) => Ok(Cow::Owned(widened(v))),
-            other => Err(OpError::Type {
-                what: "a float tensor",
-                got: other.dtype(),
-            }),
-        }
-    }
-
-    fn write<R>(
-        out: &mut Out<'_>,
-        f: impl FnOnce(&mut [f32]) -> Result<R, OpError>,
-    ) -> Result<R, OpError> {
-        match &mut *out.data {
-            Data::F32(v) => f(v),
-            Data::F16(v) => narrowed::<F16, R>(v, f),
-            Data::Bf16(v) => narrowed::<Bf16, R>(v, f),
-            other => Err(OpError::Type {
-                what: "a float tensor",
-                got: other.dtype(),
-            }),
-        }
-    }
-
-    fn of(value: f32) -> f32 {
-        value
-    }
-
     fn softmax(
         engine: &Engine,
         kind: Softmax,
@@ -86,21 +103,6 @@ impl Work for f32 {
 }
 
 impl Work for f64 {
-    fn read<'a>(view: View<'a>) -> Result<Cow<'a, [f64]>, OpError> {
-        view.as_slice::<f64>().map(Cow::Borrowed)
-    }
-
-    fn write<R>(
-        out: &mut Out<'_>,
-        f: impl FnOnce(&mut [f64]) -> Result<R, OpError>,
-    ) -> Result<R, OpError> {
-        f(out.as_mut::<f64>()?)
-    }
-
-    fn of(value: f32) -> f64 {
-        f64::from(value)
-    }
-
     fn softmax(
         engine: &Engine,
         kind: Softmax,
@@ -113,6 +115,13 @@ impl Work for f64 {
 
     fn power(engine: &Engine, x: &[f64], y: &[f64], out: &mut [f64]) {
         math::pow_f64(engine, x, y, out);
+    }
+}
+
+fn no_float(got: DType) -> OpError {
+    OpError::Type {
+        what: "a float tensor",
+        got,
     }
 }
 
@@ -145,10 +154,7 @@ pub(crate) fn want_float(dtype: DType) -> Result<DType, OpError> {
     if is_work_float(dtype) {
         Ok(dtype)
     } else {
-        Err(OpError::Type {
-            what: "a float tensor",
-            got: dtype,
-        })
+        Err(no_float(dtype))
     }
 }
 

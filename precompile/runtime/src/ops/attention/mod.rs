@@ -1,16 +1,21 @@
 //! Attention: scaled dot products with masks, windows, grouped heads and a cache of keys and values.
 
+mod mask;
+mod sizes;
+
 use std::borrow::Cow;
 
-use assay_numerics::attention::{Attention as Numbers, Head, HeadShape, Probe, attend};
+use assay_numerics::attention::{Attention as Numbers, Head, Probe, attend};
 use assay_numerics::smooth::Smooth;
 
-use super::dense::{Dense, macs, product, refuse, want_dense, want_equal, with_dense};
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
+use self::mask::Mask;
+use self::sizes::Sizes;
+use super::dense::{Dense, macs, product};
+use super::work::with_float;
+use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
-use crate::dtype::DType;
 use crate::error::OpError;
-use crate::tensor::{Data, Out, View};
+use crate::tensor::Out;
 
 /// Computes attention.
 struct Attention {
@@ -24,146 +29,7 @@ struct Attention {
     window: [Option<usize>; 2],
 }
 
-/// Is one call's sizes.
-#[derive(Clone, Debug)]
-struct Sizes {
-    batch: usize,
-    q_heads: usize,
-    kv_heads: usize,
-    queries: usize,
-    /// Counts the keys given now.
-    fresh: usize,
-    /// Counts the keys in the cache.
-    past: usize,
-    size: usize,
-    value_size: usize,
-    /// Says that heads lie inside the last dimension.
-    joined: bool,
-}
-
-impl Sizes {
-    fn keys(&self) -> usize {
-        self.past + self.fresh
-    }
-
-    fn scores(&self) -> [usize; 4] {
-        [self.batch, self.q_heads, self.queries, self.keys()]
-    }
-
-    fn head(&self) -> HeadShape {
-        HeadShape {
-            queries: self.queries,
-            keys: self.keys(),
-            size: self.size,
-            value_size: self.value_size,
-        }
-    }
-}
-
 impl Attention {
-    fn sizes(
-        &self,
-        q: &[usize],
-        k: &[usize],
-        v: &[usize],
-        past: Option<[&[usize]; 2]>,
-    ) -> Result<Sizes, OpError> {
-        let wrong = |why| refuse(why, &[q, k, v]);
-        let mut sizes = match (q, k, v) {
-            (&[b, hq, sq, d], &[kb, hk, sk, kd], &[vb, hv, sv, dv]) => {
-                if [kb, vb] != [b, b] || hk != hv || sk != sv || kd != d {
-                    return Err(wrong("query, key and value do not fit together"));
-                }
-                Sizes {
-                    batch: b,
-                    q_heads: hq,
-                    kv_heads: hk,
-                    queries: sq,
-                    fresh: sk,
-                    past: 0,
-                    size: d,
-                    value_size: dv,
-                    joined: false,
-                }
-            }
-            (&[b, sq, dq], &[kb, sk, dk], &[vb, sv, dv]) => {
-                let Some([hq, hk]) = self.heads else {
-                    return Err(OpError::Attribute {
-                        name: "q_num_heads",
-                        why: "and kv_num_heads are needed for inputs of rank 3",
-                    });
-                };
-                let divides = dq % hq == 0 && dk % hk == 0 && dv % hk == 0;
-                if [kb, vb] != [b, b] || sk != sv || !divides || dq / hq != dk / hk {
-                    return Err(wrong("query, key and value do not fit together"));
-                }
-                Sizes {
-                    batch: b,
-                    q_heads: hq,
-                    kv_heads: hk,
-                    queries: sq,
-                    fresh: sk,
-                    past: 0,
-                    size: dq / hq,
-                    value_size: dv / hk,
-                    joined: true,
-                }
-            }
-            _ => return Err(wrong("query, key and value need rank 3 or rank 4 alike")),
-        };
-        if sizes.kv_heads == 0 || sizes.q_heads % sizes.kv_heads != 0 {
-            return Err(wrong("query heads are not a multiple of key heads"));
-        }
-        if let Some([key, value]) = past {
-            let (&[b, h, s, d], &[vb, vh, vs, vd]) = (key, value) else {
-                return Err(refuse("the cache needs rank 4", &[key, value]));
-            };
-            let want = (sizes.batch, sizes.kv_heads);
-            let fits = (b, h) == want && (vb, vh) == want && s == vs;
-            if !fits || d != sizes.size || vd != sizes.value_size {
-                return Err(refuse("the cache does not fit the keys", &[key, value, k]));
-            }
-            sizes.past = s;
-        }
-        Ok(sizes)
-    }
-
-    fn infer_sizes(&self, cx: &InferCx<'_>) -> Result<Sizes, OpError> {
-        let (q, k, v) = (cx.tensor(0)?, cx.tensor(1)?, cx.tensor(2)?);
-        want_dense(q.dtype)?;
-        want_equal(q.dtype, k.dtype)?;
-        want_dense(v.dtype)?;
-        if (v.dtype == DType::F64) != (q.dtype == DType::F64) {
-            return Err(OpError::ElementType {
-                expected: q.dtype,
-                got: v.dtype,
-            });
-        }
-        let past = match (cx.optional(4)?, cx.optional(5)?) {
-            (Some(key), Some(value)) => {
-                want_equal(k.dtype, key.dtype)?;
-                want_equal(v.dtype, value.dtype)?;
-                Some([key.shape.as_slice(), value.shape.as_slice()])
-            }
-            (None, None) => None,
-            (None, _) => return Err(OpError::MissingInput { input: 4 }),
-            (_, None) => return Err(OpError::MissingInput { input: 5 }),
-        };
-        let sizes = self.sizes(&q.shape, &k.shape, &v.shape, past)?;
-        if let Some(mask) = cx.optional(3)? {
-            want_mask(mask.dtype)?;
-            check_mask(&mask.shape, &sizes)?;
-        }
-        if let Some(lengths) = cx.optional(6)? {
-            want_equal(DType::I64, lengths.dtype)?;
-            if lengths.shape != [sizes.batch] || past.is_some() {
-                let why = "nonpad_kv_seqlen needs one length per batch and no cache";
-                return Err(refuse(why, &[&lengths.shape]));
-            }
-        }
-        Ok(sizes)
-    }
-
     fn run_in<T: Dense + Smooth>(
         &self,
         cx: &RunCx<'_>,
@@ -325,97 +191,6 @@ impl<T: Dense + Smooth> Call<'_, T> {
     }
 }
 
-/// Holds a mask broadcast to (sample, head, query, key).
-enum Mask<'a, T: Clone> {
-    None,
-    Bool([usize; 4], usize, &'a [bool]),
-    Number([usize; 4], usize, Cow<'a, [T]>),
-}
-
-impl<'a, T: Dense + Smooth> Mask<'a, T> {
-    fn read(sizes: &Sizes, view: Option<View<'a>>) -> Result<Self, OpError> {
-        let Some(view) = view else {
-            return Ok(Mask::None);
-        };
-        let (strides, keys) = (
-            mask_strides(view.shape, sizes),
-            mask_keys(view.shape, sizes),
-        );
-        match view.data {
-            Data::Bool(bits) => Ok(Mask::Bool(strides, keys, bits)),
-            _ => Ok(Mask::Number(strides, keys, T::read(view)?)),
-        }
-    }
-
-    /// Returns the number added, `None` where the mask hides the key.
-    fn at(&self, sample: usize, head: usize, query: usize, key: usize) -> Option<T> {
-        let index = |strides: &[usize; 4]| {
-            sample * strides[0] + head * strides[1] + query * strides[2] + key * strides[3]
-        };
-        match self {
-            Mask::None => Some(T::ZERO),
-            Mask::Bool(strides, keys, bits) => {
-                let seen = key < *keys && bits.get(index(strides)).copied().unwrap_or(false);
-                seen.then_some(T::ZERO)
-            }
-            Mask::Number(strides, keys, numbers) if key < *keys => {
-                numbers.get(index(strides)).copied()
-            }
-            Mask::Number(..) => None,
-        }
-    }
-}
-
-/// Returns how many keys a mask speaks of: one number stands for all.
-fn mask_keys(shape: &[usize], sizes: &Sizes) -> usize {
-    match shape.last() {
-        None => sizes.keys(),
-        Some(1) if sizes.keys() == 1 || shape.len() == 1 => sizes.keys(),
-        Some(keys) => *keys,
-    }
-}
-
-/// Returns the strides of a mask over (sample, head, query, key), 0 where it is broadcast.
-fn mask_strides(shape: &[usize], sizes: &Sizes) -> [usize; 4] {
-    let mut strides = [0; 4];
-    let mut stride = 1;
-    for (d, &dim) in shape.iter().rev().enumerate().take(4) {
-        let whole = d == 0 && mask_keys(shape, sizes) == dim;
-        strides[3 - d] = if dim == 1 && !whole { 0 } else { stride };
-        stride *= dim;
-    }
-    strides
-}
-
-/// Refuses a mask that does not broadcast to the scores; it may have fewer keys.
-fn check_mask(shape: &[usize], sizes: &Sizes) -> Result<(), OpError> {
-    let wrong = || {
-        refuse(
-            "the mask does not broadcast to the scores",
-            &[shape, &sizes.scores()],
-        )
-    };
-    let mut filled = shape.to_vec();
-    if let Some(keys) = filled.last_mut() {
-        if *keys > sizes.keys() {
-            return Err(wrong());
-        }
-        *keys = sizes.keys();
-    }
-    match broadcast(&filled, &sizes.scores()) {
-        Ok(joined) if joined == sizes.scores() => Ok(()),
-        _ => Err(wrong()),
-    }
-}
-
-/// Refuses masks that are neither booleans nor floats.
-fn want_mask(dtype: DType) -> Result<(), OpError> {
-    if dtype == DType::Bool {
-        return Ok(());
-    }
-    want_dense(dtype).map(|_| ())
-}
-
 /// Moves heads from inside the last dimension before the positions.
 fn by_heads<T: Copy>(
     x: Cow<'_, [T]>,
@@ -523,7 +298,7 @@ impl Op for Attention {
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
-        with_dense!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, outs))
+        with_float!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, outs))
     }
 }
 

@@ -1,118 +1,17 @@
-//! The validated graph: named values become numbers, nodes become operators, constants are folded.
+//! Building a graph: names are resolved, nodes become operators, constant nodes are folded.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_numerics::Engine;
-
-use crate::dtype::DType;
+use super::port::{declared_kind, import_port};
+use super::{Graph, Node, Resolve, Shared, ValueId};
 use crate::error::{LimitKind, LoadError, OpError, UnsupportedNode};
 use crate::exec;
 use crate::limits::Limits;
-use crate::onnx::proto::tensor_shape_proto::dimension;
-use crate::onnx::proto::type_proto;
-use crate::onnx::proto::{GraphProto, NodeProto, TypeProto, ValueInfoProto};
+use crate::onnx::proto::{GraphProto, NodeProto};
 use crate::onnx::tensor::{import_sparse, import_tensor};
-use crate::ops::{self, Fact, NodeCx, Op};
+use crate::ops::{self, NodeCx};
 use crate::tensor::Value;
-
-/// Numbers a value of one graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ValueId(pub(crate) u32);
-
-impl ValueId {
-    /// Returns the number as an index.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// Describes one dimension of a declared input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dim {
-    /// A fixed size.
-    Fixed(usize),
-    /// A named size: the same wherever the name appears.
-    Symbol(String),
-    /// Any size.
-    Any,
-}
-
-/// Describes what a model input or output holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortKind {
-    /// A tensor; `None` dims mean any rank.
-    Tensor {
-        /// The element type.
-        dtype: DType,
-        /// The declared dimensions.
-        dims: Option<Vec<Dim>>,
-    },
-    /// A sequence.
-    Sequence,
-    /// An optional value.
-    Optional,
-}
-
-/// Describes a model input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Its name.
-    pub name: String,
-    /// What it holds.
-    pub kind: PortKind,
-}
-
-/// Holds one operator with the values it reads and writes.
-pub struct Node {
-    /// The node's name, or its first output when it has none.
-    pub name: String,
-    /// The operator's name with its domain.
-    pub op_type: String,
-    /// Values read, captured ones last; `None` where an optional input is left out.
-    pub inputs: Vec<Option<ValueId>>,
-    /// Values written; `None` where an output is not wanted.
-    pub outputs: Vec<Option<ValueId>>,
-    /// The operator.
-    pub op: Box<dyn Op>,
-    /// Bytes of the longest text in the attributes, which may reach a string output.
-    pub longest_text: usize,
-}
-
-/// Holds a graph whose nodes are in execution order.
-pub struct Graph {
-    /// Formal inputs, then (in subgraphs) captured ones.
-    pub inputs: Vec<ValueId>,
-    /// Declarations of the formal inputs.
-    pub ports: Vec<Port>,
-    /// Outputs with their names.
-    pub outputs: Vec<(String, ValueId)>,
-    /// What the model declares of its outputs, for reporting only.
-    pub declared: Vec<Option<PortKind>>,
-    /// Nodes in execution order; folded nodes are gone.
-    pub nodes: Vec<Node>,
-    /// Constants by value number.
-    pub constants: Vec<Option<Arc<Value>>>,
-}
-
-/// Holds what every graph of a model shares while it is built.
-pub(crate) struct Shared<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) engine: &'a Engine,
-    pub(crate) opsets: BTreeMap<String, i64>,
-    /// Nodes built so far, in all graphs.
-    pub(crate) nodes: Cell<u64>,
-    /// Work and bytes left for folding constants.
-    pub(crate) fold_work: Cell<u64>,
-    pub(crate) fold_bytes: Cell<u64>,
-}
-
-/// Resolves the names a subgraph reads of its enclosing graphs.
-pub(crate) trait Resolve {
-    /// Finds a value by name, capturing it from further outside when needed.
-    fn resolve(&mut self, name: &str) -> Option<(ValueId, Option<Arc<Value>>)>;
-}
 
 /// Holds the names of one graph while it is built.
 struct Scope<'p> {
@@ -468,76 +367,6 @@ fn release_constants(graph: &mut Graph) {
     }
 }
 
-fn import_port(info: &ValueInfoProto, limits: &Limits, inner: bool) -> Result<Port, LoadError> {
-    let name = info.name().to_owned();
-    let refuse = |why| LoadError::Input {
-        name: name.clone(),
-        why,
-    };
-    let kind = match info.r#type.as_ref() {
-        Some(proto) => import_kind(proto, limits).map_err(refuse)?,
-        // Subgraphs may leave the types of their inputs out; the enclosing node gives them.
-        None if inner => None,
-        None => return Err(refuse("has no type")),
-    };
-    match kind {
-        Some(kind) => Ok(Port { name, kind }),
-        None if inner => Ok(Port {
-            name,
-            kind: PortKind::Optional,
-        }),
-        None => Err(refuse("has no element type")),
-    }
-}
-
-fn declared_kind(info: &ValueInfoProto, limits: &Limits) -> Option<PortKind> {
-    import_kind(info.r#type.as_ref()?, limits).ok().flatten()
-}
-
-fn import_kind(proto: &TypeProto, limits: &Limits) -> Result<Option<PortKind>, &'static str> {
-    match proto.value.as_ref() {
-        Some(type_proto::Value::TensorType(tensor)) => {
-            if tensor.elem_type() == 0 {
-                return Ok(None);
-            }
-            let dtype =
-                DType::from_onnx(tensor.elem_type()).ok_or("has an unsupported element type")?;
-            let Some(shape) = &tensor.shape else {
-                return Ok(Some(PortKind::Tensor { dtype, dims: None }));
-            };
-            if shape.dim.len() as u64 > limits.rank {
-                return Err("has too many dimensions");
-            }
-            let dims = shape
-                .dim
-                .iter()
-                .map(|dim| import_dim(dim.value.as_ref(), limits));
-            Ok(Some(PortKind::Tensor {
-                dtype,
-                dims: Some(dims.collect::<Result<_, _>>()?),
-            }))
-        }
-        Some(type_proto::Value::SequenceType(_)) => Ok(Some(PortKind::Sequence)),
-        Some(type_proto::Value::OptionalType(_)) => Ok(Some(PortKind::Optional)),
-        Some(type_proto::Value::MapType(_)) => Err("is a map; feed its values as a tensor"),
-        Some(_) => Err("is neither a tensor, a sequence nor an optional"),
-        None => Ok(None),
-    }
-}
-
-fn import_dim(value: Option<&dimension::Value>, limits: &Limits) -> Result<Dim, &'static str> {
-    match value {
-        Some(dimension::Value::DimValue(n)) => match u64::try_from(*n) {
-            Ok(n) if n <= limits.elements => Ok(Dim::Fixed(n as usize)),
-            // Old exporters write -1 for a free dimension.
-            Err(_) if *n == -1 => Ok(Dim::Any),
-            _ => Err("has a dimension outside the limits"),
-        },
-        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Ok(Dim::Symbol(name.clone())),
-        _ => Ok(Dim::Any),
-    }
-}
-
 fn display_name(node: &NodeProto) -> String {
     let name = if node.name().is_empty() {
         node.output.first().map(String::as_str).unwrap_or_default()
@@ -566,13 +395,4 @@ fn check_limit(what: &str, kind: LimitKind, limit: u64, got: usize) -> Result<()
         });
     }
     Ok(())
-}
-
-/// Describes a value that is there.
-pub(crate) fn fact_of(value: &Value) -> Fact {
-    match value {
-        Value::Tensor(tensor) => Fact::tensor(tensor.dtype(), tensor.shape()),
-        Value::Sequence(_) => Fact::Sequence,
-        Value::Optional(_) => Fact::Optional,
-    }
 }

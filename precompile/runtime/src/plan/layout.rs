@@ -1,0 +1,231 @@
+//! Laying out the steps and buffers of a graph whose shapes are all exact.
+
+use std::sync::Arc;
+
+use super::walk::Walk;
+use super::{Arg, Fixed, Place, Step, Target};
+use crate::dtype::DType;
+use crate::error::{ExecError, LimitKind};
+use crate::graph::{Graph, Node, ValueId};
+use crate::limits::Limits;
+use crate::ops::Fact;
+use crate::tensor::{Value, element_count};
+
+fn is_exact_tensor(fact: &Fact) -> bool {
+    matches!(fact, Fact::Tensor(fact) if fact.exact)
+}
+
+/// Lays out steps and buffers, or gives `None` when a shape is not exact.
+pub(super) fn fix(graph: &Graph, walk: &Walk, limits: &Limits) -> Result<Option<Fixed>, ExecError> {
+    let fixed = graph.nodes.iter().enumerate().all(|(i, node)| {
+        walk.evaluated[i]
+            || ((!node.op.is_dynamic() || node.op.is_alias())
+                && walk.written[i].iter().all(is_exact_tensor)
+                && node
+                    .inputs
+                    .iter()
+                    .flatten()
+                    .all(|id| is_exact_tensor(&walk.fact(*id))))
+    });
+    let tensors = graph
+        .inputs
+        .iter()
+        .chain(graph.outputs.iter().map(|(_, id)| id))
+        .all(|id| matches!(walk.fact(*id), Fact::Tensor(_)));
+    if !fixed || !tensors {
+        return Ok(None);
+    }
+    Layout::new(graph, walk).build(limits).map(Some)
+}
+
+/// Assigns buffers by lifetime.
+struct Layout<'a> {
+    graph: &'a Graph,
+    walk: &'a Walk,
+    places: Vec<Option<Place>>,
+    /// By value: readers left; aliases count for the value whose buffer they share.
+    readers: Vec<u32>,
+    /// By value: the value whose buffer it shares.
+    owner: Vec<u32>,
+    slots: Vec<(DType, usize)>,
+    free: Vec<u32>,
+    locals: Vec<Arc<Value>>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(graph: &'a Graph, walk: &'a Walk) -> Self {
+        let count = graph.constants.len();
+        let mut layout = Layout {
+            graph,
+            walk,
+            places: vec![None; count],
+            readers: vec![0; count],
+            owner: (0..count as u32).collect(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            locals: Vec::new(),
+        };
+        for (i, id) in graph.inputs.iter().enumerate() {
+            layout.places[id.index()] = Some(Place::Input(i as u32));
+        }
+        for index in 0..count {
+            if graph.constants[index].is_some() {
+                layout.places[index] = Some(Place::Constant(index as u32));
+            } else if let Some(value) = &walk.values[index] {
+                layout.places[index] = Some(Place::Local(layout.locals.len() as u32));
+                layout.locals.push(value.clone());
+            }
+        }
+        layout
+    }
+
+    fn build(mut self, limits: &Limits) -> Result<Fixed, ExecError> {
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            if !self.walk.evaluated[i] && node.op.is_alias() {
+                self.share(node);
+            }
+        }
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            if !self.walk.evaluated[i] && !node.op.is_alias() {
+                for id in node.inputs.iter().flatten() {
+                    self.readers[self.owner[id.index()] as usize] += 1;
+                }
+            }
+        }
+        for (_, id) in &self.graph.outputs {
+            // Outputs stay until they are copied out.
+            self.readers[self.owner[id.index()] as usize] += 1;
+        }
+        let mut steps = Vec::new();
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            if self.walk.evaluated[i] {
+                continue;
+            }
+            if node.op.is_alias() {
+                self.alias(node);
+            } else {
+                steps.push(self.step(i, node));
+            }
+        }
+        let live = self.slots.iter().fold(0u64, |sum, (dtype, len)| {
+            sum.saturating_add((*len as u64).saturating_mul(dtype.size_bytes() as u64))
+        });
+        if live > limits.live_bytes {
+            return Err(ExecError::Limit {
+                kind: LimitKind::LiveBytes,
+                limit: limits.live_bytes,
+                got: live,
+            });
+        }
+        let outputs = self
+            .graph
+            .outputs
+            .iter()
+            .map(|(_, id)| self.arg(*id))
+            .collect();
+        Ok(Fixed {
+            steps,
+            slots: self.slots.iter().map(|(dtype, _)| *dtype).collect(),
+            locals: self.locals,
+            outputs,
+        })
+    }
+
+    /// Lets output 0 of an alias share its input's buffer.
+    fn share(&mut self, node: &Node) {
+        if let (Some(Some(from)), Some(Some(to))) = (node.inputs.first(), node.outputs.first()) {
+            self.owner[to.index()] = self.owner[from.index()];
+        }
+    }
+
+    fn alias(&mut self, node: &Node) {
+        if let (Some(Some(from)), Some(Some(to))) = (node.inputs.first(), node.outputs.first()) {
+            self.places[to.index()] = self.places[from.index()];
+        }
+    }
+
+    fn step(&mut self, index: usize, node: &Node) -> Step {
+        let ins = node
+            .inputs
+            .iter()
+            .map(|id| id.map(|id| self.arg(id)))
+            .collect();
+        let outs: Box<[Target]> = self.walk.written[index]
+            .iter()
+            .zip(&node.outputs)
+            .map(|(fact, id)| self.target(fact, *id))
+            .collect();
+        // Outputs nobody reads give their buffers back at once, inputs when their last reader ran.
+        for (id, target) in node.outputs.iter().zip(&outs) {
+            if id.is_none_or(|id| self.readers[id.index()] == 0) {
+                self.free.push(target.slot);
+            }
+        }
+        for id in node.inputs.iter().flatten() {
+            let owner = self.owner[id.index()] as usize;
+            self.readers[owner] -= 1;
+            if self.readers[owner] == 0 {
+                self.release(owner);
+            }
+        }
+        Step {
+            node: index as u32,
+            ins,
+            outs,
+        }
+    }
+
+    fn arg(&self, id: ValueId) -> Arg {
+        let shape = match self.walk.fact(id) {
+            Fact::Tensor(fact) => fact.shape.into_boxed_slice(),
+            _ => Box::default(),
+        };
+        let place = self.places[id.index()].expect("invariant: values are placed before readers");
+        Arg { place, shape }
+    }
+
+    fn target(&mut self, fact: &Fact, id: Option<ValueId>) -> Target {
+        let Fact::Tensor(fact) = fact else {
+            unreachable!("invariant: a fixed plan has tensors only")
+        };
+        let len = element_count(&fact.shape).expect("invariant: checked by the walk");
+        let slot = self.take_slot(fact.dtype, len);
+        if let Some(id) = id {
+            self.places[id.index()] = Some(Place::Slot(slot));
+        }
+        Target {
+            slot,
+            len,
+            shape: fact.shape.clone().into_boxed_slice(),
+        }
+    }
+
+    /// Takes the free buffer of the type that fits best, or adds one.
+    fn take_slot(&mut self, dtype: DType, len: usize) -> u32 {
+        let best = self
+            .free
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| self.slots[**slot as usize].0 == dtype)
+            .min_by_key(|(_, slot)| self.slots[**slot as usize].1.abs_diff(len))
+            .map(|(at, _)| at);
+        match best {
+            Some(at) => {
+                let slot = self.free.swap_remove(at);
+                let size = &mut self.slots[slot as usize].1;
+                *size = (*size).max(len);
+                slot
+            }
+            None => {
+                self.slots.push((dtype, len));
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+
+    fn release(&mut self, value: usize) {
+        if let Some(Place::Slot(slot)) = self.places[value] {
+            self.free.push(slot);
+        }
+    }
+}
