@@ -87,6 +87,21 @@ impl Default for Data {
     }
 }
 
+/// Matches the types that are stored as one byte an element.
+macro_rules! byte_codes {
+    ($v:ident) => {
+        Data::U8($v)
+            | Data::F8E4M3Fn($v)
+            | Data::F8E4M3Fnuz($v)
+            | Data::F8E5M2($v)
+            | Data::F8E5M2Fnuz($v)
+            | Data::U4($v)
+            | Data::F4E2M1($v)
+            | Data::F8E8M0($v)
+            | Data::U2($v)
+    };
+}
+
 impl Data {
     /// Says whether there are no elements.
     pub fn is_empty(&self) -> bool {
@@ -105,15 +120,7 @@ impl Data {
     /// Returns the one-byte codes of the types that are stored as bytes (u8, float8, float4, u4, u2).
     pub fn codes(&self) -> Option<&[u8]> {
         match self {
-            Data::U8(v)
-            | Data::F8E4M3Fn(v)
-            | Data::F8E4M3Fnuz(v)
-            | Data::F8E5M2(v)
-            | Data::F8E5M2Fnuz(v)
-            | Data::U4(v)
-            | Data::F4E2M1(v)
-            | Data::F8E8M0(v)
-            | Data::U2(v) => Some(v),
+            byte_codes!(v) => Some(v),
             _ => None,
         }
     }
@@ -121,15 +128,7 @@ impl Data {
     /// Returns the one-byte codes for writing; see [`Data::codes`].
     pub fn codes_mut(&mut self) -> Option<&mut [u8]> {
         match self {
-            Data::U8(v)
-            | Data::F8E4M3Fn(v)
-            | Data::F8E4M3Fnuz(v)
-            | Data::F8E5M2(v)
-            | Data::F8E5M2Fnuz(v)
-            | Data::U4(v)
-            | Data::F4E2M1(v)
-            | Data::F8E8M0(v)
-            | Data::U2(v) => Some(v),
+            byte_codes!(v) => Some(v),
             _ => None,
         }
     }

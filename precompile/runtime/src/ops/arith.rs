@@ -20,8 +20,8 @@ impl From<DivideByZero> for OpError {
     }
 }
 
-/// Joins the shapes of inputs `0..count`, which must have one type.
-fn joined(cx: &InferCx<'_>, count: usize) -> Result<(DType, Vec<usize>), OpError> {
+/// Joins the shapes of inputs `0..count`, which must have one number type.
+fn joined_fact(cx: &InferCx<'_>, count: usize) -> Result<Vec<Fact>, OpError> {
     let first = cx.tensor(0)?;
     let mut shape = first.shape.clone();
     for i in 1..count {
@@ -29,7 +29,7 @@ fn joined(cx: &InferCx<'_>, count: usize) -> Result<(DType, Vec<usize>), OpError
         want_same(first.dtype, next.dtype)?;
         shape = broadcast(&shape, &next.shape)?;
     }
-    Ok((first.dtype, shape))
+    Ok(vec![Fact::tensor(want_number(first.dtype)?, shape)])
 }
 
 fn want_number(dtype: DType) -> Result<DType, OpError> {
@@ -61,8 +61,7 @@ struct Binary {
 
 impl Op for Binary {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
-        let (dtype, shape) = joined(cx, 2)?;
-        Ok(vec![Fact::tensor(want_number(dtype)?, shape)])
+        joined_fact(cx, 2)
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
@@ -94,8 +93,7 @@ struct Mod {
 
 impl Op for Mod {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
-        let (dtype, shape) = joined(cx, 2)?;
-        Ok(vec![Fact::tensor(want_number(dtype)?, shape)])
+        joined_fact(cx, 2)
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
@@ -194,8 +192,7 @@ impl Many {
 
 impl Op for Many {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
-        let (dtype, shape) = joined(cx, self.inputs)?;
-        Ok(vec![Fact::tensor(want_number(dtype)?, shape)])
+        joined_fact(cx, self.inputs)
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {

@@ -146,6 +146,17 @@ impl<'a> NodeCx<'a> {
         }
     }
 
+    /// Reads an integer attribute that must be given and positive.
+    pub fn positive(&self, name: &'static str) -> Result<usize, OpError> {
+        self.int(name)?
+            .and_then(|value| usize::try_from(value).ok())
+            .filter(|value| *value > 0)
+            .ok_or(OpError::Attribute {
+                name,
+                why: "must be given and positive",
+            })
+    }
+
     /// Reads a float attribute.
     pub fn float(&self, name: &'static str) -> Result<Option<f32>, OpError> {
         self.typed(name, AttributeType::Float, |a| a.f)

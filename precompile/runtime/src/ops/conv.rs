@@ -4,7 +4,7 @@ use assay_numerics::conv::{
     ConvShape, ConvWeights, TransposeShape, TransposeWeights, conv, conv_transpose,
 };
 
-use super::dense::{Dense, macs, product, refuse};
+use super::dense::{Dense, product, products, refuse};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
@@ -242,14 +242,7 @@ impl Op for Conv {
         let (x, w) = (cx.input(0)?, cx.input(1)?);
         let layer = Layer::new(&self.window, self.groups, &x.shape, &w.shape)?;
         let elements = layer.padded().saturating_mul(layer.images as u64);
-        Ok(macs(
-            x.dtype,
-            layer.macs(),
-            Cost {
-                elements,
-                ..cx.traffic()
-            },
-        ))
+        Ok(products(cx, x.dtype, layer.macs(), elements))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -403,14 +396,7 @@ impl Op for ConvTranspose {
         let elements = Self::padded(&shape)
             .saturating_mul(images as u64)
             .saturating_add(product(&shape.strides).saturating_mul(w.count().max(1)));
-        Ok(macs(
-            x.dtype,
-            count,
-            Cost {
-                elements,
-                ..cx.traffic()
-            },
-        ))
+        Ok(products(cx, x.dtype, count, elements))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

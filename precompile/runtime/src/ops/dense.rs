@@ -3,6 +3,7 @@
 
 use assay_numerics::gemm::{Matrix, PackedB, Real};
 
+use super::CostCx;
 use super::work::{WorkFloat, want_float, with_float};
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -98,4 +99,13 @@ pub(crate) fn macs(dtype: DType, macs: u64, cost: Cost) -> Cost {
             ..cost
         },
     }
+}
+
+/// Counts multiply-adds and single operations besides the traffic.
+pub(crate) fn products(cx: &CostCx<'_>, dtype: DType, count: u64, elements: u64) -> Cost {
+    let cost = Cost {
+        elements,
+        ..cx.traffic()
+    };
+    macs(dtype, count, cost)
 }

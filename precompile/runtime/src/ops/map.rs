@@ -316,23 +316,20 @@ fn shrink(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
         bias: f64::from(bias),
         lambda: f64::from(lambda),
     };
-    cx.arity(1..=1, 1)?;
-    let narrow = Activation::Shrink { bias, lambda };
-    let floats = FloatMap {
-        narrow: Box::new(move |engine, x, out| activate(engine, narrow, x, out)),
-        wide: Box::new(move |engine, x, out| activate(engine, wide, x, out)),
-        transcendental: false,
-    };
-    Ok(Box::new(floats))
+    exact(cx, Activation::Shrink { bias, lambda }, wide)
 }
 
-fn elu(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
+/// Makes an operator of a transcendental function that takes `alpha`.
+fn with_alpha(
+    cx: &NodeCx<'_>,
+    narrow: fn(&Engine, f32, &[f32], &mut [f32]),
+    wide: fn(f64, f64) -> f64,
+) -> Result<Box<dyn Op>, OpError> {
     let alpha = cx.float_or("alpha", 1.0)?;
-    let wide = each(move |x| wide_activation::elu(f64::from(alpha), x));
     function(
         cx,
-        move |engine, x, out| math::elu_f32(engine, alpha, x, out),
-        wide,
+        move |engine, x, out| narrow(engine, alpha, x, out),
+        each(move |x| wide(f64::from(alpha), x)),
     )
 }
 
@@ -343,26 +340,6 @@ fn selu(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     function(
         cx,
         move |engine, x, out| math::selu_f32(engine, alpha, gamma, x, out),
-        wide,
-    )
-}
-
-fn celu(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
-    let alpha = cx.float_or("alpha", 1.0)?;
-    let wide = each(move |x| wide_activation::celu(f64::from(alpha), x));
-    function(
-        cx,
-        move |engine, x, out| math::celu_f32(engine, alpha, x, out),
-        wide,
-    )
-}
-
-fn swish(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
-    let alpha = cx.float_or("alpha", 1.0)?;
-    let wide = each(move |x| wide_activation::swish(f64::from(alpha), x));
-    function(
-        cx,
-        move |engine, x, out| math::swish_f32(engine, alpha, x, out),
         wide,
     )
 }
@@ -427,9 +404,15 @@ pub(crate) const TABLE: &[Entry] = &[
     math_entry!("Sigmoid", 6, sigmoid_f32, each(wide_activation::sigmoid)),
     math_entry!("Softplus", 1, softplus_f32, each(wide_activation::softplus)),
     math_entry!("Mish", 18, mish_f32, each(wide_activation::mish)),
-    Entry::onnx("Elu", 6, elu),
+    Entry::onnx("Elu", 6, |cx| {
+        with_alpha(cx, math::elu_f32, wide_activation::elu)
+    }),
     Entry::onnx("Selu", 6, selu),
-    Entry::onnx("Celu", 12, celu),
-    Entry::onnx("Swish", 24, swish),
+    Entry::onnx("Celu", 12, |cx| {
+        with_alpha(cx, math::celu_f32, wide_activation::celu)
+    }),
+    Entry::onnx("Swish", 24, |cx| {
+        with_alpha(cx, math::swish_f32, wide_activation::swish)
+    }),
     Entry::onnx("Gelu", 20, gelu),
 ];

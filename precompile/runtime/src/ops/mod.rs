@@ -148,11 +148,7 @@ pub trait Op: Send + Sync {
     }
 
     /// Makes the outputs of a dynamic operator. Checks `cx.limits()` before it allocates.
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let _ = (cx, ins);
         Err(OpError::Unsupported {
             what: "running a fixed operator with its own outputs".into(),
@@ -189,6 +185,9 @@ pub struct Entry {
     /// Builds the operator for one node.
     pub build: fn(&NodeCx<'_>) -> Result<Box<dyn Op>, OpError>,
 }
+
+/// Borrows the inputs of a dynamic operator; `None` where an optional one is left out.
+pub type Values<'a> = &'a [Option<&'a Value>];
 
 impl Entry {
     /// Names an operator of ai.onnx.

@@ -3,7 +3,7 @@
 use assay_numerics::patch::{Deform, col2im, deform_conv};
 
 use super::conv::{Layer, check_padded, groups};
-use super::dense::{macs, product, refuse};
+use super::dense::{product, products, refuse};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
@@ -190,14 +190,7 @@ impl Op for DeformConv {
         let layer = self.layer(&x.shape, &w.shape)?;
         let gathered = layer.macs() / (layer.outputs.max(1) as u64) * self.groups as u64;
         let elements = gathered.saturating_mul(24);
-        Ok(macs(
-            x.dtype,
-            layer.macs(),
-            Cost {
-                elements,
-                ..cx.traffic()
-            },
-        ))
+        Ok(products(cx, x.dtype, layer.macs(), elements))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

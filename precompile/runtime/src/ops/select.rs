@@ -6,7 +6,7 @@ use assay_numerics::half::{Bf16, F16};
 
 use super::moves::product;
 use super::moves::strided::{Strided, row_major};
-use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, TensorFact, axis_in};
+use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, TensorFact, Values, axis_in};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -60,11 +60,7 @@ impl Op for NonZero {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let input = tensor_in(ins, 0)?;
         let found = positions(input.data())?;
         // A tensor of rank 0 counts as one of rank 1.
@@ -174,11 +170,7 @@ impl Op for Compress {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let (input, condition) = (tensor_in(ins, 0)?, tensor_in(ins, 1)?.as_slice::<bool>()?);
         let (outer, dim, inner) = self.split(input.shape())?;
         let kept: Vec<usize> = condition
@@ -346,11 +338,7 @@ impl Op for Unique {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let input = tensor_in(ins, 0)?;
         let (rows, width) = self.rows(input.shape())?;
         let turned = self.front(input.shape())?;

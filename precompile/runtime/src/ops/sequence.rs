@@ -4,7 +4,7 @@ use super::moves::concat::{check_joins, listed, place_part, take_part};
 use super::moves::size_from;
 use super::select::{exactly, tensor_in};
 use super::stack::Stack;
-use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, axis_in};
+use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, Values, axis_in};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::{LimitKind, OpError};
@@ -154,11 +154,7 @@ impl Op for Sequence {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let value = match self.kind {
             Kind::Construct => {
                 let given = ins
@@ -341,11 +337,7 @@ impl Op for SequenceMap {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let length = sequence_in(ins, 0)?.len();
         let mut outputs = vec![Vec::with_capacity(length); self.body.outputs()];
         for at in 0..length {

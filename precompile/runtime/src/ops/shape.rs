@@ -1,6 +1,6 @@
 //! Shape, Size, Identity, Constant: values that the graph itself or the shapes alone decide.
 
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, Values};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -106,11 +106,7 @@ impl Op for Identity {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        _: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, _: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let value = ins
             .first()
             .copied()

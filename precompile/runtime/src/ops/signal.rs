@@ -3,6 +3,7 @@
 use assay_numerics::signal::{Twiddles, WindowFunction, transform, window};
 
 use super::cast::{CastRule, convert};
+use super::dense::macs;
 use super::map::WIDE_FACTOR;
 use super::work::{Work, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
@@ -10,6 +11,15 @@ use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
 use crate::tensor::{Data, Out, View};
+
+/// Counts a transform: its multiply-adds, and the wide sines and cosines of its points.
+fn transform_cost(cx: &CostCx<'_>, dtype: DType, count: u64, points: u64) -> Cost {
+    let cost = Cost {
+        transcendentals: points.saturating_mul(2 * WIDE_FACTOR),
+        ..cx.traffic()
+    };
+    macs(dtype, count, cost)
+}
 
 /// Reads an input of one whole number that is at least `least`.
 fn extent(view: View<'_>, least: i64) -> Result<usize, OpError> {
@@ -228,18 +238,7 @@ impl Op for Dft {
             .count()
             .saturating_mul(points)
             .saturating_mul(4);
-        let (macs_f32, macs_f64) = if x.dtype == DType::F64 {
-            (0, macs)
-        } else {
-            (macs, 0)
-        };
-        let transcendentals = points.saturating_mul(2 * WIDE_FACTOR);
-        Ok(Cost {
-            macs_f32,
-            macs_f64,
-            transcendentals,
-            ..cx.traffic()
-        })
+        Ok(transform_cost(cx, x.dtype, macs, points))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -371,18 +370,7 @@ impl Op for Stft {
         let bins = out.shape.get(2).copied().unwrap_or(0) as u64;
         let points = bins.saturating_mul(2).min(longest);
         let macs = out.count().saturating_mul(points).saturating_mul(4);
-        let (macs_f32, macs_f64) = if x.dtype == DType::F64 {
-            (0, macs)
-        } else {
-            (macs, 0)
-        };
-        let transcendentals = points.saturating_mul(2 * WIDE_FACTOR);
-        Ok(Cost {
-            macs_f32,
-            macs_f64,
-            transcendentals,
-            ..cx.traffic()
-        })
+        Ok(transform_cost(cx, x.dtype, macs, points))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -3,7 +3,7 @@
 use assay_numerics::boxes::{Bounds, BoxForm};
 
 use super::select::{exactly, tensor_in};
-use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, Values};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -67,11 +67,7 @@ impl Op for NonMaxSuppression {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let (boxes, scores) = (tensor_in(ins, 0)?, tensor_in(ins, 1)?);
         let sizes = Sizes::new(boxes.shape(), scores.shape())?;
         let given = |input: usize| ins.get(input).copied().flatten().is_some();

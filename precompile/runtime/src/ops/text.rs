@@ -4,7 +4,7 @@
 
 use super::moves::product;
 use super::select::{exactly, tensor_in};
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
+use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, Values, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::{LimitKind, OpError};
@@ -141,11 +141,7 @@ impl Op for StringSplit {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let input = tensor_in(ins, 0)?;
         cx.spend(input.data().size_bytes() as u64)?;
         let mut lists: Vec<Vec<&str>> = Vec::with_capacity(input.data().len());
@@ -239,11 +235,7 @@ impl Op for StringNormalizer {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let input = tensor_in(ins, 0)?;
         let bytes = input.data().size_bytes() as u64;
         let words = (self.stops.len() as u64).saturating_add(1);

@@ -6,7 +6,7 @@ mod scan;
 use std::ops::Range;
 
 use super::select::tensor_in;
-use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, Subgraph};
+use super::{CostCx, Entry, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, Values};
 use crate::cost::Cost;
 use crate::error::OpError;
 use crate::tensor::{Value, View};
@@ -94,11 +94,7 @@ impl Op for If {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let branch = self.branch(condition(tensor_in(ins, 0)?.view())?);
         cx.run_graph(branch, &[], ins)
     }

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{LimitKind, OpError};
 use crate::ops::select::tensor_in;
 use crate::ops::stack::Stack;
-use crate::ops::{CostCx, Fact, InferCx, NodeCx, Op, RunCx, Subgraph};
+use crate::ops::{CostCx, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, Values};
 use crate::tensor::{Tensor, Value, View};
 
 /// Repeats a graph while a condition holds, at most a number of times.
@@ -87,11 +87,7 @@ impl Op for Loop {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let given = |input: usize| ins.get(input).copied().flatten().is_some();
         let count = if given(0) {
             Some(tensor_in(ins, 0)?.view())

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{LimitKind, OpError};
 use crate::ops::select::tensor_in;
 use crate::ops::stack::{Stack, slice_at};
-use crate::ops::{CostCx, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, axis_in};
+use crate::ops::{CostCx, Fact, InferCx, NodeCx, Op, RunCx, Subgraph, Values, axis_in};
 use crate::tensor::Value;
 
 /// Runs a graph over the slices of its scanned inputs.
@@ -90,11 +90,7 @@ impl Op for Scan {
         true
     }
 
-    fn run_dynamic(
-        &self,
-        cx: &mut RunCx<'_>,
-        ins: &[Option<&Value>],
-    ) -> Result<Vec<Value>, OpError> {
+    fn run_dynamic(&self, cx: &mut RunCx<'_>, ins: Values<'_>) -> Result<Vec<Value>, OpError> {
         let tensors = (0..self.inputs.len())
             .map(|at| tensor_in(ins, self.states + at))
             .collect::<Result<Vec<_>, _>>()?;

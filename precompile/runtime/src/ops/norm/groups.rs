@@ -116,14 +116,7 @@ pub(super) fn group(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     if !per_group {
         cx.int("stash_type")?;
     }
-    let groups = cx
-        .int("num_groups")?
-        .and_then(|groups| usize::try_from(groups).ok())
-        .filter(|groups| *groups > 0)
-        .ok_or(OpError::Attribute {
-            name: "num_groups",
-            why: "must be given and positive",
-        })?;
+    let groups = cx.positive("num_groups")?;
     let epsilon = cx.float_or("epsilon", 1e-5)?;
     Ok(Box::new(Groups {
         groups: Some(groups),

@@ -80,18 +80,10 @@ impl Op for Lrn {
 
 pub(super) fn lrn(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     cx.arity(1..=1, 1)?;
-    let size = cx
-        .int("size")?
-        .and_then(|size| usize::try_from(size).ok())
-        .filter(|size| *size > 0)
-        .ok_or(OpError::Attribute {
-            name: "size",
-            why: "must be given and positive",
-        })?;
     Ok(Box::new(Lrn {
         alpha: cx.float_or("alpha", 1e-4)?,
         beta: cx.float_or("beta", 0.75)?,
         bias: cx.float_or("bias", 1.0)?,
-        size,
+        size: cx.positive("size")?,
     }))
 }

@@ -116,25 +116,23 @@ impl Op for Rows {
     }
 }
 
+/// Makes the operator; the first stage runs in the work type: f32 for f16 and bf16, as
+/// stash_type 1 asks.
+fn rows(cx: &NodeCx<'_>, centre: Centre) -> Result<Box<dyn Op>, OpError> {
+    cx.int("stash_type")?;
+    Ok(Box::new(Rows {
+        centre,
+        axis: cx.int_or("axis", -1)?,
+        epsilon: cx.float_or("epsilon", 1e-5)?,
+    }))
+}
+
 pub(super) fn layer(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     cx.arity(2..=3, 3)?;
-    // The first stage runs in the work type: f32 for f16 and bf16, as stash_type 1 asks.
-    cx.int("stash_type")?;
-    let (axis, epsilon) = (cx.int_or("axis", -1)?, cx.float_or("epsilon", 1e-5)?);
-    Ok(Box::new(Rows {
-        centre: Centre::Mean,
-        axis,
-        epsilon,
-    }))
+    rows(cx, Centre::Mean)
 }
 
 pub(super) fn rms(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
     cx.arity(2..=2, 1)?;
-    cx.int("stash_type")?;
-    let (axis, epsilon) = (cx.int_or("axis", -1)?, cx.float_or("epsilon", 1e-5)?);
-    Ok(Box::new(Rows {
-        centre: Centre::Zero,
-        axis,
-        epsilon,
-    }))
+    rows(cx, Centre::Zero)
 }
