@@ -2,18 +2,18 @@
 
 use alloy_consensus::{
     BlockBody,
-    constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS},
-    proofs::calculate_transaction_root,
+    constants::EMPTY_OMMER_ROOT_HASH,
+    proofs::{calculate_transaction_root, calculate_withdrawals_root},
     transaction::Transaction as _,
 };
 use alloy_eips::eip4895::Withdrawals;
 use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use assay_executor::{Execution, Outcome, TransactError, next_base_fee, next_excess_blob_gas};
-use assay_state::StateSnapshot;
+use assay_state::{Reader, StateSnapshot};
 use assay_types::{Block, Header, RecoveredBlock, Transaction};
 
-use crate::{Chain, ChainError, Executed, Head};
+use crate::{Chain, ChainError, Executed, Head, service::read_head};
 
 /// Least gas any transaction costs: a block with less left is full.
 const LEAST_TRANSACTION_GAS: u64 = 21_000;
@@ -33,6 +33,10 @@ pub struct Attributes {
     pub mix_hash: B256,
     /// The header's `extraData`.
     pub extra_data: Bytes,
+    /// The header's `parentBeaconBlockRoot`; zero on our own chains, which have no beacon chain.
+    pub beacon_root: B256,
+    /// Withdrawals of the block; none on our own chains.
+    pub withdrawals: Withdrawals,
 }
 
 /// Says why a transaction did not go into the block being built.
@@ -75,10 +79,10 @@ impl Chain {
             extra_data: attributes.extra_data.clone(),
             withdrawals_root: forks
                 .is_active(EthereumHardfork::Shanghai)
-                .then_some(EMPTY_WITHDRAWALS),
+                .then(|| calculate_withdrawals_root(&attributes.withdrawals)),
             excess_blob_gas: next_excess_blob_gas(spec, parent, timestamp),
             blob_gas_used: cancun.then_some(0),
-            parent_beacon_block_root: cancun.then_some(B256::ZERO),
+            parent_beacon_block_root: cancun.then_some(attributes.beacon_root),
             ..Header::default()
         }
     }
@@ -97,31 +101,102 @@ impl Chain {
             let (got, head) = (attributes.timestamp, head.header.timestamp);
             return Err(ChainError::Timestamp { got, head });
         }
-        let mut header = self.next_header(&head, attributes);
-        let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
         let state = self.parent_state(&head)?;
+        let draft = self.draft(&head, state, attributes, source)?;
+        let (outcome, trie) = self.root(draft.outcome)?;
+        let block = Draft { outcome, ..draft }.seal(trie.root);
+        Ok(Executed {
+            block: block.block,
+            outcome: block.outcome,
+            trie,
+        })
+    }
+
+    /// Executes what the next block would be if it were built now, without its state's root, which
+    /// is zero in the header. For answering what is pending.
+    ///
+    /// # Errors
+    /// When this machine fails.
+    pub fn preview(
+        &self,
+        reader: &Reader,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Preview, ChainError> {
+        let head = read_head(reader)?;
+        let state = reader.state(reader.tip())?;
+        Ok(self
+            .draft(&head, state, attributes, source)?
+            .seal(B256::ZERO))
+    }
+
+    fn draft(
+        &self,
+        head: &Head,
+        state: StateSnapshot,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Draft, ChainError> {
+        let mut header = self.next_header(head, attributes);
+        let withdrawals = header
+            .withdrawals_root
+            .map(|_| attributes.withdrawals.clone());
         let mut execution = self
             .executor()
             .begin(state, &header, &[], withdrawals.as_ref())?;
         let (transactions, senders) = fill(&mut execution, header.gas_limit, source)?;
-        let (outcome, trie) = self.root(execution.finish()?)?;
+        let outcome = execution.finish()?;
         let forks = self.spec().forks_at(&header);
         header.requests_hash = forks
             .is_active(EthereumHardfork::Prague)
             .then(|| outcome.requests.requests_hash());
-        seal(&mut header, &transactions, &outcome, trie.root);
-        let body = BlockBody {
+        Ok(Draft {
+            header,
             transactions,
-            ommers: Vec::new(),
+            senders,
             withdrawals,
-        };
-        let block = RecoveredBlock::with_senders(Block::new(header, body), senders)
-            .expect("invariant: each transaction was taken with its sender");
-        Ok(Executed {
-            block,
             outcome,
-            trie,
         })
+    }
+}
+
+/// What the next block would be if it were built now.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The block.
+    pub block: RecoveredBlock,
+    /// What executing it gave.
+    pub outcome: Outcome,
+}
+
+/// A block executed, its header not yet complete.
+struct Draft {
+    header: Header,
+    transactions: Vec<Transaction>,
+    senders: Vec<Address>,
+    withdrawals: Option<Withdrawals>,
+    outcome: Outcome,
+}
+
+impl Draft {
+    fn seal(mut self, state_root: B256) -> Preview {
+        seal(
+            &mut self.header,
+            &self.transactions,
+            &self.outcome,
+            state_root,
+        );
+        let body = BlockBody {
+            transactions: self.transactions,
+            ommers: Vec::new(),
+            withdrawals: self.withdrawals,
+        };
+        let block = RecoveredBlock::with_senders(Block::new(self.header, body), self.senders)
+            .expect("invariant: each transaction was taken with its sender");
+        Preview {
+            block,
+            outcome: self.outcome,
+        }
     }
 }
 

@@ -14,6 +14,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use build::{Attributes, Refusal, TransactionSource};
+pub use build::{Attributes, Preview, Refusal, TransactionSource};
 pub use error::ChainError;
 pub use service::{Chain, Executed, Head};

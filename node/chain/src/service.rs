@@ -1,6 +1,9 @@
 //! The service: what the newest block is, how the next one is checked and stored.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::B256;
@@ -42,6 +45,7 @@ pub struct Chain {
     head: RwLock<Arc<Head>>,
     /// Held while the newest block changes: one block at a time.
     writing: Mutex<()>,
+    revision: AtomicU64,
     listeners: RwLock<Vec<Listener>>,
 }
 
@@ -98,6 +102,7 @@ impl Chain {
             store,
             head,
             writing: Mutex::new(()),
+            revision: AtomicU64::new(0),
             listeners: RwLock::new(Vec::new()),
         })
     }
@@ -233,7 +238,19 @@ impl Chain {
     /// When the store fails.
     pub fn amend(&self, changes: &StateChanges) -> Result<(), ChainError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.store.amend(changes)?)
+        self.store.amend(changes)?;
+        self.changed();
+        Ok(())
+    }
+
+    /// Counts the changes of the newest state, by blocks and otherwise: while the number stays, so
+    /// does the state.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     /// Marks the present moment, to come back to with [`Self::restore`].
@@ -274,6 +291,7 @@ impl Chain {
 
     fn set_head(&self, head: Head) {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
+        self.changed();
     }
 }
 
@@ -289,7 +307,7 @@ fn check_root(got: B256, header: &Header) -> Result<(), InvalidBlock> {
     }
 }
 
-fn read_head(reader: &Reader) -> Result<Head, ChainError> {
+pub(crate) fn read_head(reader: &Reader) -> Result<Head, ChainError> {
     let number = reader.tip();
     let missing = assay_state::StateError::Corrupt("newest block is missing");
     match (reader.header(number)?, reader.hash(number)?) {

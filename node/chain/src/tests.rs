@@ -70,6 +70,8 @@ fn attributes(timestamp: u64) -> Attributes {
         base_fee: None,
         mix_hash: B256::ZERO,
         extra_data: Default::default(),
+        beacon_root: B256::ZERO,
+        withdrawals: Default::default(),
     }
 }
 
@@ -134,6 +136,20 @@ fn block_with_a_wrong_state_root_blames_the_block() {
     block.encode(&mut rlp);
     let error = checker.import(&mut rlp.as_slice()).unwrap_err();
     assert!(error.blames_block(), "{error}");
+}
+
+#[test]
+fn preview_shows_the_next_block_and_stores_nothing() {
+    let (transaction, sender) = transfer(0, 21_000);
+    let chain = chain(&[sender]);
+    let (before, revision) = (chain.head(), chain.revision());
+    let mut source = Source::default();
+    source.waiting.push_back((transaction, sender));
+    let reader = chain.reader().unwrap();
+    let preview = chain.preview(&reader, &attributes(5), &mut source).unwrap();
+    assert_eq!(preview.block.senders(), [sender]);
+    assert_eq!(preview.outcome.gas_used, 21_000);
+    assert_eq!((chain.head(), chain.revision()), (before, revision));
 }
 
 #[test]

@@ -118,7 +118,8 @@ fn signature_hash(transaction: &TypedTransaction) -> B256 {
 }
 
 /// Joins a transaction and a signature.
-pub(crate) fn with_signature(transaction: TypedTransaction, signature: Signature) -> Transaction {
+#[must_use]
+pub fn with_signature(transaction: TypedTransaction, signature: Signature) -> Transaction {
     match transaction {
         TypedTransaction::Legacy(tx) => Transaction::Legacy(tx.into_signed(signature)),
         TypedTransaction::Eip2930(tx) => Transaction::Eip2930(tx.into_signed(signature)),

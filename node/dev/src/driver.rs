@@ -26,9 +26,21 @@ pub struct Dev {
 }
 
 /// Feeds the builder from the pool and remembers what it refused.
-struct FromPool {
+#[derive(Debug)]
+pub struct FromPool {
     best: Best,
     invalid: Vec<B256>,
+}
+
+impl FromPool {
+    /// Offers what waits in a pool to a block of this base fee.
+    #[must_use]
+    pub fn new(pool: &Pool, base_fee: Option<u64>) -> Self {
+        Self {
+            best: pool.best(base_fee.unwrap_or_default()),
+            invalid: Vec::new(),
+        }
+    }
 }
 
 impl TransactionSource for FromPool {
@@ -190,11 +202,7 @@ impl Dev {
     fn mine_locked(&self) -> Result<Executed, DevError> {
         let attributes = self.attributes();
         let header = self.chain.next_header(&self.chain.head(), &attributes);
-        let best = self.pool.best(header.base_fee_per_gas.unwrap_or_default());
-        let mut source = FromPool {
-            best,
-            invalid: Vec::new(),
-        };
+        let mut source = FromPool::new(&self.pool, header.base_fee_per_gas);
         let executed = self.chain.build(&attributes, &mut source)?;
         self.chain.commit(&executed)?;
         self.pool.settle(executed.block.transactions());
@@ -217,7 +225,9 @@ impl Dev {
         settings.next_prevrandao = None;
     }
 
-    fn attributes(&self) -> Attributes {
+    /// Decides about the next block as it would be mined now.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
         let settings = self.lock_settings();
         let head = self.chain.head();
         Attributes {
@@ -227,6 +237,8 @@ impl Dev {
             base_fee: settings.next_base_fee,
             mix_hash: settings.next_prevrandao.unwrap_or_default(),
             extra_data: Default::default(),
+            beacon_root: B256::ZERO,
+            withdrawals: Default::default(),
         }
     }
 

@@ -21,8 +21,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{Accounts, DEFAULT_MNEMONIC};
-pub use driver::Dev;
+pub use accounts::{Accounts, DEFAULT_MNEMONIC, with_signature};
+pub use driver::{Dev, FromPool};
 pub use error::DevError;
 pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis};
 pub use models::{DevModel, Models};

@@ -53,6 +53,7 @@ fn send(dev: &Dev, nonce: u64) -> alloy_primitives::B256 {
         block_gas_limit: 60_000_000,
         gas_cap: None,
         intrinsic_gas: 21_000,
+        blobs: false,
     };
     dev.pool().admit(transaction, sender, &admission).unwrap()
 }

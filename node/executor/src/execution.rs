@@ -11,7 +11,6 @@ use alloy_evm::{
     EthEvm, Evm,
     block::{
         BlockExecutionError, BlockExecutor, BlockValidationError, InternalBlockExecutionError,
-        TxResult,
     },
     eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext},
 };
@@ -192,11 +191,25 @@ where
         transaction: &Transaction,
         sender: Address,
     ) -> Result<ExecutionResult, TransactError<V::Error>> {
+        self.transact_watched(transaction, sender, |_, executed| executed.result.clone())
+    }
+
+    /// Executes a transaction and keeps its effects; in between `look` sees the result beside the
+    /// state before it, as tracers need both.
+    ///
+    /// # Errors
+    /// As [`Self::transact`].
+    pub fn transact_watched<T>(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+        look: impl FnOnce(&mut ChainEvm<V, I>, &ResultAndState) -> T,
+    ) -> Result<T, TransactError<V::Error>> {
         let recovered = Recovered::new_unchecked(transaction, sender);
         let executed = self.inner.execute_transaction_without_commit(recovered);
         let mut executed = self.settle_transaction(executed)?;
         self.collect_records(&mut executed.result.result);
-        let result = executed.result().result.clone();
+        let seen = look(&mut self.inner.evm, &executed.result);
         self.inner.commit_transaction(executed);
         if !self.forks.is_active(EthereumHardfork::Byzantium) {
             let db = self.inner.evm.db_mut();
@@ -204,24 +217,7 @@ where
             self.changes_by_transaction
                 .push(changes::from_bundle(&db.bundle_state));
         }
-        Ok(result)
-    }
-
-    /// Executes a transaction and hands back its effects without keeping them, so that a tracer
-    /// can read the state before it through [`Self::evm_mut`].
-    ///
-    /// # Errors
-    /// As [`Self::transact`].
-    pub fn inspect(
-        &mut self,
-        transaction: &Transaction,
-        sender: Address,
-    ) -> Result<ResultAndState, TransactError<V::Error>> {
-        let recovered = Recovered::new_unchecked(transaction, sender);
-        let executed = self.inner.execute_transaction_without_commit(recovered);
-        let mut result = self.settle_transaction(executed)?.into_result();
-        self.take_call_records(&mut result.result);
-        Ok(result)
+        Ok(seen)
     }
 
     /// Keeps the inference records of a transaction that takes its place in the block.

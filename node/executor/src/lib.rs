@@ -22,6 +22,7 @@ mod outcome;
 mod precompiles;
 mod receipt;
 mod relocate;
+mod reward;
 mod simulate;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use execution::{BlockDb, ChainEvm, EvmContext, Execution};
 pub use outcome::Outcome;
 pub use precompiles::ChainPrecompiles;
 pub use relocate::Relocated;
+pub use reward::{Rewards, rewards};
 pub use simulate::{Simulation, SimulationRules, message};
 pub use validate::{
     next_base_fee, next_excess_blob_gas, validate_body, validate_header, validate_outcome,

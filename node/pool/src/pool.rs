@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use alloy_consensus::Transaction as _;
@@ -67,6 +70,7 @@ pub type Content = BTreeMap<Address, BTreeMap<u64, Arc<Waiting>>>;
 pub struct Pool {
     limits: Limits,
     inner: Mutex<Inner>,
+    revision: AtomicU64,
 }
 
 /// A sender's nonce in the newest state, and what waits of it.
@@ -91,6 +95,7 @@ impl Pool {
         Self {
             limits,
             inner: Mutex::default(),
+            revision: AtomicU64::new(0),
         }
     }
 
@@ -112,7 +117,7 @@ impl Pool {
         if size > limit {
             return Err(PoolError::Oversized { size, limit });
         }
-        let mut inner = self.lock();
+        let mut inner = self.lock_changed();
         if inner.by_hash.contains_key(&hash) {
             return Err(PoolError::AlreadyKnown);
         }
@@ -146,7 +151,7 @@ impl Pool {
 
     /// Drops what a block included, and what its senders' new nonces make impossible.
     pub fn settle<'a>(&self, included: impl Iterator<Item = (&'a Transaction, Address)>) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_changed();
         for (transaction, sender) in included {
             inner.set_next(sender, transaction.nonce().saturating_add(1));
         }
@@ -154,7 +159,7 @@ impl Pool {
 
     /// Learns that a sender's nonce changed by other means than a block.
     pub fn set_nonce(&self, sender: Address, next: u64) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_changed();
         if let Some(entry) = inner.senders.get_mut(&sender) {
             entry.next = next;
         }
@@ -163,12 +168,12 @@ impl Pool {
 
     /// Drops a transaction.
     pub fn remove(&self, hash: B256) -> Option<Arc<Waiting>> {
-        self.lock().remove(hash)
+        self.lock_changed().remove(hash)
     }
 
     /// Drops all of a sender's transactions.
     pub fn remove_sender(&self, sender: Address) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_changed();
         let hashes: Vec<B256> = inner
             .senders
             .get(&sender)
@@ -183,7 +188,7 @@ impl Pool {
 
     /// Drops everything.
     pub fn clear(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_changed();
         let arrivals = inner.arrivals;
         *inner = Inner {
             arrivals,
@@ -237,6 +242,19 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Counts the changes of what waits: while the number stays, so does the content.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    fn lock_changed(&self) -> MutexGuard<'_, Inner> {
+        let inner = self.lock();
+        // Counted under the lock: whoever sees the new number sees the new content too.
+        self.revision.fetch_add(1, Ordering::AcqRel);
+        inner
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -31,7 +31,7 @@ pub enum PoolError {
         /// Most bytes allowed.
         limit: usize,
     },
-    /// Our chains have no blobs.
+    /// The chain has no blobs.
     #[error("transaction type not supported")]
     Unsupported,
     /// The transaction was signed for another chain.
@@ -109,6 +109,8 @@ pub struct Admission {
     pub gas_cap: Option<u64>,
     /// Least gas the transaction needs before any code runs.
     pub intrinsic_gas: u64,
+    /// Whether the chain has blob transactions; our own chains have none.
+    pub blobs: bool,
 }
 
 impl Admission {
@@ -117,7 +119,7 @@ impl Admission {
     /// # Errors
     /// With the first rule it breaks.
     pub fn check(&self, transaction: &Transaction) -> Result<(), PoolError> {
-        if transaction.ty() == EIP4844_TX_TYPE_ID {
+        if transaction.ty() == EIP4844_TX_TYPE_ID && !self.blobs {
             return Err(PoolError::Unsupported);
         }
         if let Some(have) = transaction.chain_id().filter(|id| *id != self.chain_id) {
@@ -164,7 +166,10 @@ impl Admission {
 }
 
 fn most_it_costs(transaction: &Transaction) -> U256 {
+    let blob_gas = U256::from(transaction.blob_gas_used().unwrap_or_default());
+    let blob_fee = U256::from(transaction.max_fee_per_blob_gas().unwrap_or_default());
     U256::from(transaction.max_fee_per_gas())
         .saturating_mul(U256::from(transaction.gas_limit()))
+        .saturating_add(blob_fee.saturating_mul(blob_gas))
         .saturating_add(transaction.value())
 }

@@ -1,6 +1,6 @@
 //! Rules of the pool.
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxLegacy};
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEip4844, TxLegacy};
 use alloy_primitives::{Address, Signature, U256};
 use assay_types::{Account, Transaction};
 
@@ -35,6 +35,7 @@ fn admission(nonce: u64) -> Admission {
         block_gas_limit: 60_000_000,
         gas_cap: Some(30_000_000),
         intrinsic_gas: 21_000,
+        blobs: false,
     }
 }
 
@@ -165,4 +166,35 @@ fn refuses_what_could_never_be_included() {
         refuse(transaction(0, 1, 1), small),
         "exceeds block gas limit"
     );
+}
+
+#[test]
+fn blobs_wait_only_where_the_chain_has_them() {
+    let pool = Pool::default();
+    let fields = TxEip4844 {
+        chain_id: 1,
+        gas_limit: 21_000,
+        max_fee_per_gas: 100,
+        max_fee_per_blob_gas: 10_u128.pow(13),
+        blob_versioned_hashes: vec![alloy_primitives::B256::repeat_byte(1)],
+        ..TxEip4844::default()
+    };
+    let blob = Transaction::Eip4844(fields.into_signed(Signature::test_signature()));
+    let refused = pool.admit(blob.clone(), sender(1), &admission(0));
+    assert_eq!(refused, Err(PoolError::Unsupported));
+    let ethereum = Admission {
+        blobs: true,
+        ..admission(0)
+    };
+    // 131,072 blob gas at 10^13 are more than the sender has: the blobs are paid for too.
+    let poor = pool.admit(blob.clone(), sender(1), &ethereum);
+    assert!(matches!(poor, Err(PoolError::InsufficientFunds { .. })));
+    let rich = Admission {
+        account: Account {
+            balance: U256::MAX,
+            ..Account::default()
+        },
+        ..ethereum
+    };
+    pool.admit(blob, sender(1), &rich).unwrap();
 }

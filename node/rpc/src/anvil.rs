@@ -66,6 +66,13 @@ pub(crate) const METHODS: &[Method] = &[
     heavy("hardhat_dumpState", dump_state),
     heavy("anvil_loadState", load_state),
     heavy("hardhat_loadState", load_state),
+    light("anvil_setMinGasPrice", set_min_gas_price),
+    light("hardhat_setMinGasPrice", set_min_gas_price),
+    light("anvil_getBlobByHash", no_blob),
+    light("anvil_getBlobsByTransactionHash", no_blob),
+    light("anvil_setChainId", set_chain_id),
+    light("anvil_setRpcUrl", set_rpc_url),
+    light("anvil_impersonateSignature", impersonate_signature),
     light("anvil_getGenesisTime", genesis_time),
     light("anvil_nodeInfo", node_info),
     light("anvil_metadata", metadata),
@@ -261,6 +268,38 @@ fn remove_timestamp_interval(backend: &Backend, _: &mut Arguments) -> Result<Val
 fn set_logging(_: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let _: bool = arguments.next()?;
     Ok(Value::Null)
+}
+
+/// Refuses, as anvil and Hardhat do on a chain whose blocks have a base fee.
+fn set_min_gas_price(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    Err(RpcError::params(
+        "no least gas price can be set where EIP-1559 is active: set the next block's base fee",
+    ))
+}
+
+/// Answers that there is no such blob: this chain has no blob transactions.
+fn no_blob(_: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let _: B256 = arguments.hash()?;
+    Ok(Value::Null)
+}
+
+fn set_chain_id(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    Err(RpcError::server(
+        "the chain id is part of the genesis and cannot change: start with --chain-id",
+    ))
+}
+
+fn set_rpc_url(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    Err(RpcError::server(
+        "forking is not supported: this chain's state cannot come from another chain",
+    ))
+}
+
+fn impersonate_signature(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    Err(RpcError::server(
+        "ecrecover cannot be told its answer: blocks made so would not execute to the same again; \
+         impersonate the account instead",
+    ))
 }
 
 fn dump_state(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {

@@ -6,7 +6,7 @@ use assay_chain::Chain;
 use assay_dev::Dev;
 use assay_pool::Pool;
 
-use crate::filters::Filters;
+use crate::{filters::Filters, pending::PendingCache};
 
 /// Bounds on what one call may cost this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub struct CallLimits {
     pub log_blocks: u64,
     /// Most logs one answer may hold.
     pub logs: usize,
+    /// Most blocks one `trace_filter` may execute again.
+    pub trace_blocks: u64,
+    /// Most traces one `trace_filter` may answer.
+    pub traces: usize,
+    /// Most blocks one search for an account's transactions may look at.
+    pub search_blocks: u64,
+    /// Most gas one search for an account's transactions may execute again.
+    pub search_gas: u64,
     /// Most filters installed at a time.
     pub filters: usize,
     /// Most blocks of one fee history.
@@ -29,6 +37,10 @@ impl Default for CallLimits {
             gas: 50_000_000,
             log_blocks: 1_000_000,
             logs: 100_000,
+            trace_blocks: 1_000,
+            traces: 10_000,
+            search_blocks: 100_000,
+            search_gas: 300_000_000,
             filters: 10_000,
             fee_history_blocks: 1_024,
         }
@@ -42,6 +54,7 @@ pub struct Backend {
     pub(crate) pool: Arc<Pool>,
     pub(crate) dev: Option<Arc<Dev>>,
     pub(crate) limits: CallLimits,
+    pub(crate) pending: PendingCache,
     filters: Mutex<Filters>,
 }
 
@@ -54,6 +67,7 @@ impl Backend {
             pool,
             dev: None,
             limits,
+            pending: PendingCache::default(),
             filters: Mutex::default(),
         }
     }
@@ -67,6 +81,7 @@ impl Backend {
             pool,
             dev: Some(dev),
             limits,
+            pending: PendingCache::default(),
             filters: Mutex::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! What fees have been, and what to offer.
 
 use alloy_consensus::Transaction as _;
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use serde_json::{Value, json};
 
 use crate::{Backend, RpcError, json::quantity, resolve::At};
@@ -15,8 +15,7 @@ const TIP_PERCENTILE: usize = 60;
 
 /// Suggests a gas price for the next block.
 pub(crate) fn suggested_price(backend: &Backend) -> Result<u128, RpcError> {
-    let at = backend.at(Some(BlockId::Number(BlockNumberOrTag::Pending)))?;
-    let base_fee = backend.header_at(&at)?.base_fee_per_gas.unwrap_or_default();
+    let base_fee = backend.next_header().base_fee_per_gas.unwrap_or_default();
     Ok(suggested_tip(backend)?.saturating_add(base_fee.into()))
 }
 
@@ -66,11 +65,7 @@ pub(crate) fn history(
     let (mut blob_fees, mut blob_ratios) = (Vec::new(), Vec::new());
     let spec = backend.chain.spec();
     for number in oldest..=at.number {
-        let block = At {
-            reader: backend.chain.reader()?,
-            number,
-            pending: false,
-        };
+        let block = At::mined(backend.chain.reader()?, number);
         let header = block.header()?;
         let params = spec.blob_params(header.timestamp);
         let blob_fee = header
@@ -131,7 +126,7 @@ fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
 fn block_rewards(at: &At, percentiles: &[f64]) -> Result<Value, RpcError> {
     let block = at.block()?;
     let base_fee = block.block.header.base_fee_per_gas.unwrap_or_default();
-    let receipts = at.reader.receipts(at.number)?.unwrap_or_default();
+    let receipts = at.receipts()?;
     let mut paid = Vec::new();
     let mut before = 0;
     for (tx, receipt) in block.block.body.transactions.iter().zip(&receipts) {

@@ -12,6 +12,7 @@ mod anvil;
 mod arguments;
 mod backend;
 mod debug;
+mod erc20;
 mod error;
 mod eth;
 mod evm;
@@ -20,10 +21,14 @@ mod filters;
 mod json;
 mod method;
 mod net;
+mod ots;
+mod pending;
+mod replay;
 mod resolve;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod txpool;
 mod web3;
 

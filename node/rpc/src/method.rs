@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::LazyLock};
 use serde_json::Value;
 
 use crate::{
-    Backend, RpcError, anvil, arguments::Arguments, debug, error::METHOD_NOT_FOUND, eth, evm, net,
-    txpool, web3,
+    Backend, RpcError, anvil, arguments::Arguments, debug, erc20, error::METHOD_NOT_FOUND, eth,
+    evm, net, ots, trace, txpool, web3,
 };
 
 /// What answers a call.
@@ -56,14 +56,17 @@ const COMMON: &[&[Method]] = &[
     eth::simulate::METHODS,
     eth::logs::METHODS,
     eth::send::METHODS,
+    eth::sign::METHODS,
     net::METHODS,
     web3::METHODS,
     txpool::METHODS,
     debug::METHODS,
+    trace::METHODS,
+    ots::METHODS,
 ];
 
 /// Methods of a developer's node alone.
-const DEVELOPER: &[&[Method]] = &[anvil::METHODS, evm::METHODS];
+const DEVELOPER: &[&[Method]] = &[anvil::METHODS, erc20::METHODS, evm::METHODS];
 
 static BY_NAME: LazyLock<HashMap<&'static str, (Method, bool)>> = LazyLock::new(|| {
     let common = COMMON

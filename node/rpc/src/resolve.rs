@@ -1,42 +1,44 @@
 //! Which block a client means.
 
+use std::sync::Arc;
+
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::U256;
 use assay_chain::{Attributes, Head};
 use assay_state::{Reader, StateSnapshot, StoredBlock};
-use assay_types::Header;
+use assay_types::{Header, Overlay, Receipt, StateChanges};
 
-use crate::{Backend, RpcError};
+use crate::{Backend, RpcError, pending::Pending};
 
 /// The moment of the store a call reads, and the block it means.
 pub(crate) struct At {
     pub(crate) reader: Reader,
+    /// The block, or the newest one when the pending block is meant.
     pub(crate) number: u64,
-    /// Whether the block after the newest one is meant.
-    pub(crate) pending: bool,
+    /// The block after the newest one, when that is meant.
+    pub(crate) pending: Option<Arc<Pending>>,
 }
 
 impl Backend {
     /// Finds the block a client means; `None` when there is no such block.
     pub(crate) fn find(&self, id: Option<BlockId>) -> Result<Option<At>, RpcError> {
+        let id = id.unwrap_or_default();
+        if id == BlockId::pending() {
+            return self.pending().map(Some);
+        }
         let reader = self.chain.reader()?;
         let tip = reader.tip();
-        let (number, pending) = match id.unwrap_or_default() {
+        let number = match id {
             BlockId::Hash(hash) => match reader.number(hash.block_hash)? {
-                Some(number) => (number, false),
+                Some(number) => number,
                 None => return Ok(None),
             },
-            BlockId::Number(BlockNumberOrTag::Number(number)) => (number, false),
-            BlockId::Number(BlockNumberOrTag::Earliest) => (0, false),
-            BlockId::Number(BlockNumberOrTag::Pending) => (tip, true),
+            BlockId::Number(BlockNumberOrTag::Number(number)) => number,
+            BlockId::Number(BlockNumberOrTag::Earliest) => 0,
             // A decided block is final: the newest is safe and finalized.
-            BlockId::Number(_) => (tip, false),
+            BlockId::Number(_) => tip,
         };
-        Ok((number <= tip).then_some(At {
-            reader,
-            number,
-            pending,
-        }))
+        Ok((number <= tip).then_some(At::mined(reader, number)))
     }
 
     /// Finds the block a client means, which must be there.
@@ -45,41 +47,90 @@ impl Backend {
             .ok_or_else(|| RpcError::server("header not found"))
     }
 
-    /// Lays out the header a message at this moment runs under.
-    pub(crate) fn header_at(&self, at: &At) -> Result<Header, RpcError> {
-        let header = at.header()?;
-        if !at.pending {
-            return Ok(header);
-        }
+    /// Decides about the next block as this node would build it now.
+    pub(crate) fn next_attributes(&self) -> Attributes {
         if let Some(dev) = &self.dev {
-            return Ok(dev.pending_header());
+            return dev.attributes();
         }
-        let hash = at.reader.hash(at.number)?.unwrap_or_default();
-        let attributes = Attributes {
-            timestamp: header.timestamp.saturating_add(1),
-            beneficiary: header.beneficiary,
-            gas_limit: header.gas_limit,
+        let head = self.chain.head();
+        Attributes {
+            timestamp: head.header.timestamp.saturating_add(1),
+            beneficiary: head.header.beneficiary,
+            gas_limit: head.header.gas_limit,
             base_fee: None,
-            mix_hash: header.mix_hash,
+            mix_hash: head.header.mix_hash,
             extra_data: Default::default(),
-        };
-        Ok(self.chain.next_header(&Head { header, hash }, &attributes))
+            beacon_root: Default::default(),
+            withdrawals: Default::default(),
+        }
+    }
+
+    /// Lays out the header of the next block, without looking at what waits for it.
+    pub(crate) fn next_header(&self) -> Header {
+        let head: Arc<Head> = self.chain.head();
+        self.chain.next_header(&head, &self.next_attributes())
     }
 }
 
 impl At {
+    /// Means a block of the chain.
+    pub(crate) const fn mined(reader: Reader, number: u64) -> Self {
+        Self {
+            reader,
+            number,
+            pending: None,
+        }
+    }
+
     pub(crate) fn header(&self) -> Result<Header, RpcError> {
+        if let Some(pending) = &self.pending {
+            return Ok(pending.block.block.header.clone());
+        }
         let header = self.reader.header(self.number)?;
         header.ok_or_else(|| RpcError::server("header not found"))
     }
 
     pub(crate) fn block(&self) -> Result<StoredBlock, RpcError> {
+        if let Some(pending) = &self.pending {
+            return Ok(pending.block.clone());
+        }
         let block = self.reader.block(self.number)?;
         block.ok_or_else(|| RpcError::server("block not found"))
     }
 
-    pub(crate) fn state(&self) -> Result<StateSnapshot, RpcError> {
-        Ok(self.reader.state(self.number)?)
+    pub(crate) fn receipts(&self) -> Result<Vec<Receipt>, RpcError> {
+        match &self.pending {
+            Some(pending) => Ok(pending.outcome.receipts.clone()),
+            None => Ok(self.reader.receipts(self.number)?.unwrap_or_default()),
+        }
+    }
+
+    /// Opens the state after the block.
+    pub(crate) fn state(&self) -> Result<Overlay<StateSnapshot>, RpcError> {
+        Ok(Overlay::new(
+            self.reader.state(self.number)?,
+            self.changes(),
+        ))
+    }
+
+    /// Lists what the block changes that is not stored: all of a pending block, nothing of others.
+    pub(crate) fn changes(&self) -> StateChanges {
+        self.pending
+            .as_ref()
+            .map(|pending| pending.outcome.changes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Opens the state the block was executed on.
+    pub(crate) fn parent_state(&self) -> Result<StateSnapshot, RpcError> {
+        let parent = match &self.pending {
+            Some(_) => self.number,
+            None => self
+                .number
+                .checked_sub(1)
+                .ok_or_else(|| RpcError::server("genesis is not traceable"))?,
+        };
+        Ok(self.reader.state(parent)?)
     }
 }
 

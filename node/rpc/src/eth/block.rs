@@ -1,7 +1,7 @@
 //! `eth_`: blocks, transactions and receipts.
 
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, Bytes};
 use alloy_rlp::Decodable as _;
 use assay_types::Transaction;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use crate::{
     arguments::Arguments,
     json::{self, quantity, value},
     method::{Method, heavy, light},
+    ots::find_by_nonce,
     resolve::At,
 };
 
@@ -30,6 +31,10 @@ pub(crate) const METHODS: &[Method] = &[
     light("eth_getUncleByBlockHashAndIndex", uncle_by_hash),
     light("eth_getUncleByBlockNumberAndIndex", uncle_by_number),
     light("eth_getTransactionByHash", transaction_by_hash),
+    heavy("eth_getTransactionBySenderAndNonce", by_sender_and_nonce),
+    light("erigon_getHeaderByNumber", header_by_number),
+    light("eth_getHeaderByNumber", header_by_number),
+    light("eth_getHeaderByHash", header_by_hash),
     light(
         "eth_getTransactionByBlockHashAndIndex",
         transaction_by_block_hash,
@@ -64,39 +69,46 @@ fn by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Option<At>,
 
 fn block_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let at = by_hash(backend, arguments)?;
-    show_block(backend, at, arguments)
+    show_block(at, arguments)
 }
 
 fn block_by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let at = by_number(backend, arguments)?;
-    show_block(backend, at, arguments)
+    show_block(at, arguments)
 }
 
-fn show_block(
-    backend: &Backend,
-    at: Option<At>,
-    arguments: &mut Arguments,
-) -> Result<Value, RpcError> {
+fn show_block(at: Option<At>, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let full = arguments.optional()?.unwrap_or(false);
     let Some(at) = at else { return Ok(Value::Null) };
-    if at.pending {
-        return pending_block(backend, &at);
+    match &at.pending {
+        Some(_) => pending_block(&at, full),
+        None => json::block(&at.block()?, full),
     }
-    json::block(&at.block()?, full)
 }
 
-/// Writes the next block as far as it is known: a header without hash, nonce and miner.
-fn pending_block(backend: &Backend, at: &At) -> Result<Value, RpcError> {
-    let header = backend.header_at(at)?;
-    let mut map = json::header(&header, B256::ZERO)?;
+/// Writes the next block as it would be built now: without hash, nonce and miner, and with
+/// transactions that have no place yet.
+fn pending_block(at: &At, full: bool) -> Result<Value, RpcError> {
+    let mut block = at.block()?;
+    if let Some(pending) = &at.pending {
+        let changes = &pending.outcome.changes;
+        block.block.header.state_root = at.reader.root(at.number, changes)?;
+    }
+    let mut shown = json::block(&block, false)?;
+    let Some(map) = shown.as_object_mut() else {
+        return Ok(shown);
+    };
     for field in ["hash", "nonce", "miner"] {
         map.insert(field.into(), Value::Null);
     }
-    map.insert("transactions".into(), Vec::<Value>::new().into());
-    map.insert("uncles".into(), Vec::<Value>::new().into());
-    map.insert("size".into(), quantity(0_u64));
-    map.insert("withdrawals".into(), Vec::<Value>::new().into());
-    Ok(map.into())
+    if full {
+        let transactions = (0..block.block.body.transactions.len())
+            .filter_map(|index| block.transaction(index))
+            .map(|(tx, sender)| json::pending_transaction(tx, sender))
+            .collect::<Result<Vec<_>, _>>()?;
+        map.insert("transactions".into(), transactions.into());
+    }
+    Ok(shown)
 }
 
 fn transaction_count_by_hash(
@@ -178,6 +190,36 @@ fn transaction_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<V
     }
 }
 
+fn by_sender_and_nonce(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let (sender, nonce): (Address, u64) = (arguments.next()?, arguments.number()?);
+    if let Some((at, index)) = find_by_nonce(backend, sender, nonce)? {
+        return transaction_of(&at, index);
+    }
+    let (pending, queued) = backend.pool.content();
+    let waiting = [pending, queued]
+        .into_iter()
+        .find_map(|content| content.get(&sender)?.get(&nonce).cloned());
+    match waiting {
+        Some(waiting) => json::pending_transaction(&waiting.transaction, sender),
+        None => Ok(Value::Null),
+    }
+}
+
+fn header_by_number(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    header(by_number(backend, arguments)?)
+}
+
+fn header_by_hash(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    header(by_hash(backend, arguments)?)
+}
+
+fn header(at: Option<At>) -> Result<Value, RpcError> {
+    let Some(at) = at else { return Ok(Value::Null) };
+    let header = at.header()?;
+    let hash = header.hash_slow();
+    Ok(json::header(&header, hash)?.into())
+}
+
 fn transaction_by_block_hash(
     backend: &Backend,
     arguments: &mut Arguments,
@@ -196,9 +238,16 @@ fn transaction_by_block_number(
 
 fn transaction_at(at: Option<At>, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let index = index(arguments)?;
-    let Some(at) = at else { return Ok(Value::Null) };
+    match at {
+        Some(at) => transaction_of(&at, index),
+        None => Ok(Value::Null),
+    }
+}
+
+fn transaction_of(at: &At, index: usize) -> Result<Value, RpcError> {
     let block = at.block()?;
     match block.transaction(index) {
+        Some((tx, sender)) if at.pending.is_some() => json::pending_transaction(tx, sender),
         Some((tx, sender)) => json::transaction(tx, sender, Some((&block, index))),
         None => Ok(Value::Null),
     }
@@ -255,11 +304,7 @@ fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcErr
     let Some(place) = reader.place(hash)? else {
         return Ok(Value::Null);
     };
-    let at = At {
-        reader,
-        number: place.number,
-        pending: false,
-    };
+    let at = At::mined(reader, place.number);
     let receipts = receipts_at(backend, &at)?;
     Ok(receipts
         .into_iter()
@@ -278,7 +323,7 @@ fn block_receipts(backend: &Backend, arguments: &mut Arguments) -> Result<Value,
 /// Writes all receipts of a block.
 pub(crate) fn receipts_at(backend: &Backend, at: &At) -> Result<Vec<Value>, RpcError> {
     let block = at.block()?;
-    let receipts = at.reader.receipts(at.number)?.unwrap_or_default();
+    let receipts = at.receipts()?;
     let blobs = backend
         .chain
         .spec()

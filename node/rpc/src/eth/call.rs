@@ -58,7 +58,7 @@ pub(crate) fn scene(
     state: Option<StateOverride>,
     block: Option<&BlockOverrides>,
 ) -> Result<Scene<assay_state::StateSnapshot>, RpcError> {
-    let mut header = backend.header_at(at)?;
+    let mut header = at.header()?;
     bend_header(&mut header, block);
     let state = bend(at.state()?, state)?;
     let message = message(backend, request, &state, &header)?;
@@ -81,7 +81,8 @@ impl<V: StateView<Error = StateError> + Debug> Scene<V> {
             .result)
     }
 
-    fn run_with<'a, I>(
+    /// Runs a message in place of the scene's own, under an inspector.
+    pub(crate) fn run_with<'a, I>(
         &'a self,
         backend: &Backend,
         message: TxEnv,

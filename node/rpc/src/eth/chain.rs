@@ -1,6 +1,6 @@
 //! `eth_`: the chain as a whole, its forks and fees.
 
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -69,22 +69,18 @@ fn max_priority_fee(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcEr
 }
 
 fn base_fee(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
-    let header = backend.header_at(&backend.at(Some(pending()))?)?;
+    let header = backend.next_header();
     Ok(header.base_fee_per_gas.map_or(Value::Null, quantity))
 }
 
 fn blob_base_fee(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
-    let header = backend.header_at(&backend.at(Some(pending()))?)?;
+    let header = backend.next_header();
     let params = backend.chain.spec().blob_params(header.timestamp);
     let fee = header
         .excess_blob_gas
         .zip(params)
         .map(|(excess, p)| p.calc_blob_fee(excess));
     Ok(quantity(fee.unwrap_or_default()))
-}
-
-const fn pending() -> BlockId {
-    BlockId::Number(BlockNumberOrTag::Pending)
 }
 
 fn fee_history(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {

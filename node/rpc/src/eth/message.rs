@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use alloy_consensus::{EthereumTxEnvelope, SignableTransaction as _, TxEip4844};
 use alloy_eips::eip7702::SignedAuthorization;
-use alloy_primitives::{Address, TxKind, U256, keccak256};
+use alloy_primitives::{Address, Signature, TxKind, U256, keccak256};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
-use assay_types::{AccountChange, Header, Overlay, StateChanges, StateView};
+use assay_types::{AccountChange, Header, Overlay, StateChanges, StateView, Transaction};
 use revm::context::{TxEnv, either::Either};
 
 use crate::{Backend, RpcError};
@@ -108,10 +109,9 @@ fn check_fees(request: &TransactionRequest) -> Result<(), RpcError> {
 
 /// Puts a client's changes on top of a state.
 pub(crate) fn bend<V: StateView<Error = assay_state::StateError>>(
-    state: V,
+    mut overlay: Overlay<V>,
     overrides: Option<StateOverride>,
 ) -> Result<Overlay<V>, RpcError> {
-    let mut overlay = Overlay::new(state, StateChanges::default());
     let changes = overridden(&overlay, overrides)?;
     overlay.apply(changes);
     Ok(overlay)
@@ -185,4 +185,38 @@ fn has_code<V: StateView<Error = assay_state::StateError>>(
     Ok(state
         .account(address)?
         .is_some_and(|account| account.has_code()))
+}
+
+/// Makes the transaction of a complete request, signed by nobody.
+pub(crate) fn unsigned(request: TransactionRequest) -> Result<Transaction, RpcError> {
+    let signature = Signature::new(U256::ZERO, U256::ZERO, false);
+    if request.blob_versioned_hashes.is_some() {
+        return Ok(EthereumTxEnvelope::Eip4844(
+            blob_transaction(request)?.into_signed(signature),
+        ));
+    }
+    let typed = request
+        .build_typed_tx()
+        .map_err(|_| RpcError::params("request has fields of different transaction types"))?;
+    Ok(assay_dev::with_signature(typed, signature))
+}
+
+/// Makes a blob transaction as blocks carry it: without the blobs themselves.
+fn blob_transaction(request: TransactionRequest) -> Result<TxEip4844, RpcError> {
+    let Some(TxKind::Call(to)) = request.to else {
+        return Err(RpcError::params("blob transaction without a recipient"));
+    };
+    Ok(TxEip4844 {
+        chain_id: request.chain_id.unwrap_or_default(),
+        nonce: request.nonce.unwrap_or_default(),
+        gas_limit: request.gas.unwrap_or_default(),
+        max_fee_per_gas: request.max_fee_per_gas.unwrap_or_default(),
+        max_priority_fee_per_gas: request.max_priority_fee_per_gas.unwrap_or_default(),
+        to,
+        value: request.value.unwrap_or_default(),
+        access_list: request.access_list.unwrap_or_default(),
+        blob_versioned_hashes: request.blob_versioned_hashes.unwrap_or_default(),
+        max_fee_per_blob_gas: request.max_fee_per_blob_gas.unwrap_or_default(),
+        input: request.input.input.unwrap_or_default(),
+    })
 }

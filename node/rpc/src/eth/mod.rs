@@ -7,5 +7,6 @@ pub(crate) mod fork;
 pub(crate) mod logs;
 pub(crate) mod message;
 pub(crate) mod send;
+pub(crate) mod sign;
 pub(crate) mod simulate;
 pub(crate) mod state;

@@ -1,13 +1,12 @@
-//! `eth_`: sending, signing, accounts.
+//! `eth_`: sending, and the accounts that may.
 
 use alloy_consensus::{Transaction as _, TypedTransaction};
-use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_dev::Dev;
 use assay_pool::Admission;
 use assay_types::{StateView as _, Transaction};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     Backend, RpcError,
@@ -30,10 +29,6 @@ pub(crate) const METHODS: &[Method] = &[
     heavy("eth_sendTransaction", send),
     heavy("eth_sendTransactionSync", send_sync),
     heavy("eth_sendUnsignedTransaction", send),
-    heavy("eth_signTransaction", sign_transaction),
-    heavy("eth_fillTransaction", fill_transaction),
-    heavy("eth_sign", sign),
-    heavy("personal_sign", personal_sign),
 ];
 
 fn accounts(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
@@ -63,9 +58,7 @@ fn submit_raw(backend: &Backend, arguments: &mut Arguments) -> Result<B256, RpcE
 
 /// Takes a transaction into the pool; in instant mining returns when its block exists.
 fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Result<B256, RpcError> {
-    let pending = BlockId::Number(BlockNumberOrTag::Pending);
-    let at = backend.at(Some(pending))?;
-    let header = backend.header_at(&at)?;
+    let (at, header) = (backend.at(None)?, backend.next_header());
     let spec = backend.chain.spec();
     let admission = Admission {
         account: at.state()?.account(sender)?.unwrap_or_default(),
@@ -97,11 +90,7 @@ fn receipt_of(backend: &Backend, hash: B256) -> Result<Value, RpcError> {
             "transaction {hash} was added but is not mined yet"
         )));
     };
-    let at = At {
-        reader,
-        number: place.number,
-        pending: false,
-    };
+    let at = At::mined(reader, place.number);
     let receipts = receipts_at(backend, &at)?;
     Ok(receipts
         .into_iter()
@@ -119,17 +108,8 @@ fn send_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcE
     receipt_of(backend, submit(backend, transaction, sender)?)
 }
 
-fn sign_transaction(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let (transaction, _) = signed(backend, arguments.next()?)?;
-    value(&Bytes::from(transaction.encoded_2718()))
-}
-
-fn fill_transaction(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let request: TransactionRequest = arguments.next()?;
-    value(&json!({"tx": filled(backend, request)?}))
-}
-
-fn signed(
+/// Completes a request and signs it with a developer's key.
+pub(super) fn signed(
     backend: &Backend,
     request: TransactionRequest,
 ) -> Result<(Transaction, Address), RpcError> {
@@ -154,7 +134,8 @@ fn signed(
     Ok((dev.sign(sender, typed)?, sender))
 }
 
-fn dev(backend: &Backend) -> Result<&Dev, RpcError> {
+/// Returns who holds the keys.
+pub(super) fn dev(backend: &Backend) -> Result<&Dev, RpcError> {
     backend.dev.as_deref().ok_or_else(no_signer)
 }
 
@@ -163,15 +144,14 @@ fn no_signer() -> RpcError {
 }
 
 /// Fills in what a request leaves open: nonce, chain id, fees, gas.
-fn filled(
+pub(super) fn filled(
     backend: &Backend,
     mut request: TransactionRequest,
 ) -> Result<TransactionRequest, RpcError> {
-    let pending = BlockId::Number(BlockNumberOrTag::Pending);
-    let at = backend.at(Some(pending))?;
     let sender = request.from.unwrap_or_default();
     if request.nonce.is_none() {
-        let account = at.state()?.account(sender)?.unwrap_or_default();
+        let account = backend.at(None)?.state()?.account(sender)?;
+        let account = account.unwrap_or_default();
         let waiting = backend.pool.next_nonce(sender).unwrap_or_default();
         request.nonce = Some(waiting.max(account.nonce));
     }
@@ -183,13 +163,14 @@ fn filled(
             Some(tip) => tip,
             None => fees::suggested_tip(backend)?,
         };
-        let base_fee = backend.header_at(&at)?.base_fee_per_gas.unwrap_or_default();
+        let base_fee = backend.next_header().base_fee_per_gas.unwrap_or_default();
         let fee = u128::from(base_fee).saturating_mul(2).saturating_add(tip);
         let fee = request.max_fee_per_gas.unwrap_or(fee);
         request.max_fee_per_gas = Some(fee);
         request.max_priority_fee_per_gas = Some(tip.min(fee));
     }
     if request.gas.is_none() {
+        let at = backend.pending()?;
         let mut scene = scene(backend, &request, &at, None, None)?;
         let cap = scene.header.gas_limit.min(backend.limits.gas);
         let assay = backend.chain.spec().assay.as_ref();
@@ -200,21 +181,4 @@ fn filled(
         request.gas = Some(estimate(backend, &scene)?);
     }
     Ok(request)
-}
-
-fn sign(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let address: Address = arguments.next()?;
-    let message: Bytes = arguments.next()?;
-    sign_message(backend, address, &message)
-}
-
-fn personal_sign(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let message: Bytes = arguments.next()?;
-    let address: Address = arguments.next()?;
-    sign_message(backend, address, &message)
-}
-
-fn sign_message(backend: &Backend, address: Address, message: &[u8]) -> Result<Value, RpcError> {
-    let signature = dev(backend)?.accounts().sign_message(address, message)?;
-    value(&Bytes::from(signature.as_bytes().to_vec()))
 }

@@ -48,7 +48,8 @@ fn code(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError>
 
 fn transaction_count(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let (address, id, account) = read(backend, arguments)?;
-    let waiting = match backend.at(id)?.pending {
+    // What does not fit the pending block waits for later ones: its nonces are taken too.
+    let waiting = match id == Some(BlockId::pending()) {
         true => backend.pool.next_nonce(address),
         false => None,
     };

@@ -1,0 +1,56 @@
+//! `ots_`: what the Otterscan explorer asks of a node.
+//!
+//! Everything is answered from the chain itself, without an index of its own: histories of accounts
+//! are searched by bisection, appearances by a walk over blocks that is bounded in blocks and in gas
+//! executed again.
+
+mod appearance;
+mod block;
+mod history;
+mod transaction;
+
+use alloy_primitives::Address;
+use assay_types::StateView as _;
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, RpcError,
+    arguments::Arguments,
+    method::{Method, heavy, light},
+};
+
+pub(crate) use history::find_by_nonce;
+
+/// Version of the interface that is spoken here.
+const API_LEVEL: u64 = 8;
+
+pub(crate) const METHODS: &[Method] = &[
+    light("ots_getApiLevel", api_level),
+    light("ots_hasCode", has_code),
+    heavy(
+        "ots_getInternalOperations",
+        transaction::internal_operations,
+    ),
+    heavy("ots_getTransactionError", transaction::error),
+    heavy("ots_traceTransaction", transaction::trace),
+    heavy("ots_getBlockDetails", block::details),
+    heavy("ots_getBlockDetailsByHash", block::details_by_hash),
+    heavy("ots_getBlockTransactions", block::transactions),
+    heavy("ots_searchTransactionsBefore", appearance::search_before),
+    heavy("ots_searchTransactionsAfter", appearance::search_after),
+    heavy("ots_getTransactionBySenderAndNonce", history::by_nonce),
+    heavy("ots_getContractCreator", history::creator),
+];
+
+fn api_level(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    Ok(json!(API_LEVEL))
+}
+
+fn has_code(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let address: Address = arguments.next()?;
+    let account = backend
+        .at(arguments.optional()?)?
+        .state()?
+        .account(address)?;
+    Ok(json!(account.is_some_and(|account| account.has_code())))
+}
