@@ -144,7 +144,12 @@ impl Chain {
         let mut execution = self
             .executor()
             .begin(state, &header, &[], withdrawals.as_ref())?;
-        let (transactions, senders) = fill(&mut execution, header.gas_limit, source)?;
+        let blobs = self.spec().blob_params(header.timestamp);
+        let room = Room {
+            gas: header.gas_limit,
+            blob_gas: blobs.map_or(0, |blobs| blobs.max_blob_gas_per_block()),
+        };
+        let (transactions, senders) = fill(&mut execution, room, source)?;
         let outcome = execution.finish()?;
         let forks = self.spec().forks_at(&header);
         header.requests_hash = forks
@@ -200,19 +205,34 @@ impl Draft {
     }
 }
 
+/// What a block has room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    gas: u64,
+    blob_gas: u64,
+}
+
 fn fill(
     execution: &mut Execution<'_, StateSnapshot>,
-    gas_limit: u64,
+    mut room: Room,
     source: &mut dyn TransactionSource,
 ) -> Result<(Vec<Transaction>, Vec<Address>), ChainError> {
     let (mut transactions, mut senders) = (Vec::new(), Vec::new());
-    while gas_limit.saturating_sub(execution.gas_used()) >= LEAST_TRANSACTION_GAS {
+    while room.gas.saturating_sub(execution.gas_used()) >= LEAST_TRANSACTION_GAS {
         let Some((transaction, sender)) = source.next() else {
             break;
         };
         let hash = *transaction.tx_hash();
+        let Some(blob_gas_left) = room
+            .blob_gas
+            .checked_sub(transaction.blob_gas_used().unwrap_or_default())
+        else {
+            source.refused(hash, sender, Refusal::NoRoom);
+            continue;
+        };
         match execution.transact(&transaction, sender) {
             Ok(_) => {
+                room.blob_gas = blob_gas_left;
                 transactions.push(transaction);
                 senders.push(sender);
             }

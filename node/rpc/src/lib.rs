@@ -26,6 +26,7 @@ mod pending;
 mod replay;
 mod resolve;
 mod server;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod trace;

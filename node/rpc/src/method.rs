@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Backend, RpcError, anvil, arguments::Arguments, debug, erc20, error::METHOD_NOT_FOUND, eth,
-    evm, net, ots, trace, txpool, web3,
+    evm, net, ots, testing, trace, txpool, web3,
 };
 
 /// What answers a call.
@@ -63,6 +63,7 @@ const COMMON: &[&[Method]] = &[
     debug::METHODS,
     trace::METHODS,
     ots::METHODS,
+    testing::METHODS,
 ];
 
 /// Methods of a developer's node alone.

@@ -59,3 +59,11 @@ fn chain_of_all_forks_imports_with_every_root_ours() {
     }
     assert_eq!(chain.head().header.number, 45);
 }
+
+#[test]
+fn rpc_files_match_but_for_those_explained() {
+    let Some(folder) = data("rpc") else { return };
+    let replayed = assay_conformance::rpc::run_folder(&folder).unwrap();
+    let unexplained = assay_conformance::rpc::page::unexplained(&replayed);
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
+}

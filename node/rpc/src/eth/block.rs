@@ -1,6 +1,11 @@
 //! `eth_`: blocks, transactions and receipts.
 
-use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
+use alloy_consensus::{EthereumTxEnvelope, Signed, TxEip4844WithSidecar};
+use alloy_eips::{
+    BlockId, BlockNumberOrTag,
+    eip2718::{EIP4844_TX_TYPE_ID, Encodable2718 as _},
+    eip7594::BlobTransactionSidecarVariant,
+};
 use alloy_primitives::{Address, Bytes};
 use alloy_rlp::Decodable as _;
 use assay_types::Transaction;
@@ -331,13 +336,34 @@ pub(crate) fn receipts_at(backend: &Backend, at: &At) -> Result<Vec<Value>, RpcE
     json::receipts(&block, &receipts, blobs)
 }
 
-/// Decodes a signed transaction as clients send it.
+/// Decodes a signed transaction as clients send it: one with blobs brings them along.
 pub(crate) fn decode(bytes: &Bytes) -> Result<Transaction, RpcError> {
     use alloy_eips::eip2718::Decodable2718 as _;
     let decoded = match bytes.first() {
+        Some(&EIP4844_TX_TYPE_ID) => return decode_with_blobs(bytes),
         // A legacy transaction is a list; geth takes it bare.
         Some(first) if *first >= 0xc0 => Transaction::decode(&mut bytes.as_ref()).ok(),
         _ => Transaction::decode_2718_exact(bytes).ok(),
     };
     decoded.ok_or_else(|| RpcError::server("rlp: transaction does not decode"))
+}
+
+/// Takes the blobs off a transaction, which no block carries, once its hashes are seen to be those
+/// of the commitments. Proofs are not checked: this node hands blobs to nobody.
+fn decode_with_blobs(bytes: &Bytes) -> Result<Transaction, RpcError> {
+    use alloy_eips::eip2718::Decodable2718 as _;
+    type WithBlobs = TxEip4844WithSidecar<BlobTransactionSidecarVariant>;
+    let decoded = EthereumTxEnvelope::<WithBlobs>::decode_2718_exact(bytes);
+    let Ok(EthereumTxEnvelope::Eip4844(signed)) = decoded else {
+        return Err(RpcError::server("rlp: blob transaction does not decode"));
+    };
+    let (transaction, signature, hash) = signed.into_parts();
+    let committed = transaction.sidecar.versioned_hashes();
+    if !committed.eq(transaction.tx.blob_versioned_hashes.iter().copied()) {
+        return Err(RpcError::server(
+            "blob hashes do not match the commitments sent along",
+        ));
+    }
+    let signed = Signed::new_unchecked(transaction.tx, signature, hash);
+    Ok(Transaction::Eip4844(signed))
 }

@@ -124,7 +124,8 @@ pub(crate) fn overridden<V: StateView<Error = assay_state::StateError>>(
 ) -> Result<StateChanges, RpcError> {
     let mut changes = StateChanges::default();
     for (address, entry) in overrides.unwrap_or_default() {
-        let mut account = state.account(address)?.unwrap_or_default();
+        let existing = state.account(address)?.unwrap_or_default();
+        let mut account = existing;
         account.balance = entry.balance.unwrap_or(account.balance);
         account.nonce = entry.nonce.unwrap_or(account.nonce);
         if let Some(code) = entry.code {
@@ -141,6 +142,10 @@ pub(crate) fn overridden<V: StateView<Error = assay_state::StateError>>(
             .into_iter()
             .map(|(slot, value)| (slot.into(), value.into()))
             .collect();
+        if account == existing && storage.is_empty() && !wiped {
+            // An entry that only moves a precompile makes no account.
+            continue;
+        }
         let change = AccountChange {
             account: Some(account),
             wiped,

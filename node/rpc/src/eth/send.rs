@@ -69,6 +69,7 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
             .chain
             .executor()
             .intrinsic_gas(&transaction, sender, &header),
+        blobs: spec.assay.is_none() && spec.blob_params(header.timestamp).is_some(),
     };
     let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
     let instant = backend.dev.as_ref().filter(|dev| dev.settings().automine);
