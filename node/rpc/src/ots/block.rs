@@ -1,7 +1,7 @@
 //! Blocks as Otterscan shows them: slim, with fees and rewards, transactions by the page.
 
 use alloy_consensus::Transaction as _;
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use alloy_primitives::U256;
 use assay_executor::rewards;
 use serde_json::{Map, Value, json};
@@ -11,6 +11,7 @@ use crate::{
     arguments::Arguments,
     eth::block::receipts_at,
     json::{self as shapes, quantity},
+    ots::block_id,
     resolve::At,
 };
 
@@ -20,8 +21,7 @@ pub(super) const MAX_PAGE_SIZE: u64 = 1_000;
 const SELECTOR_CHARACTERS: usize = 10;
 
 pub(super) fn details(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let number: BlockNumberOrTag = arguments.next()?;
-    show(backend, number.into())
+    show(backend, block_id(arguments)?)
 }
 
 pub(super) fn details_by_hash(
@@ -87,9 +87,9 @@ pub(super) fn transactions(
     backend: &Backend,
     arguments: &mut Arguments,
 ) -> Result<Value, RpcError> {
-    let number: BlockNumberOrTag = arguments.next()?;
+    let id = block_id(arguments)?;
     let (page, size) = (arguments.number()?, page_size(arguments)?);
-    let Some(at) = backend.find(Some(number.into()))? else {
+    let Some(at) = backend.find(Some(id))? else {
         return Ok(Value::Null);
     };
     let mut shown = slim(&at)?;

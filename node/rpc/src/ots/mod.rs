@@ -9,6 +9,7 @@ mod block;
 mod history;
 mod transaction;
 
+use alloy_eips::BlockId;
 use alloy_primitives::Address;
 use assay_types::StateView as _;
 use serde_json::{Value, json};
@@ -48,9 +49,17 @@ fn api_level(_: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
 
 fn has_code(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let address: Address = arguments.next()?;
-    let account = backend
-        .at(arguments.optional()?)?
-        .state()?
-        .account(address)?;
+    let at = backend.at(Some(block_id(arguments)?))?;
+    let account = at.state()?.account(address)?;
     Ok(json!(account.is_some_and(|account| account.has_code())))
+}
+
+/// Reads which block is meant: Otterscan writes numbers plainly, other clients as quantities.
+fn block_id(arguments: &mut Arguments) -> Result<BlockId, RpcError> {
+    let given = match arguments.raw() {
+        Value::Number(number) => number.as_u64().map(BlockId::from),
+        Value::Null => Some(BlockId::latest()),
+        given => serde_json::from_value(given).ok(),
+    };
+    given.ok_or_else(|| RpcError::params("block is neither a number, a tag nor a hash"))
 }
