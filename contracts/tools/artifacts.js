@@ -10,7 +10,7 @@ const root = path.join(__dirname, "..");
 const target = path.join(root, "artifacts");
 
 // Source folders whose contracts genesis holds or other chains deploy.
-const folders = ["system", "compat", "verify"];
+const folders = ["system", "compat", "verify", "examples/straddle"];
 
 function* sources(folder) {
   if (!fs.existsSync(folder)) return;

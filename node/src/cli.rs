@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{dev, model, node};
+use crate::{dev, infer, model, node};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -22,6 +22,9 @@ enum Command {
     /// Check, pack, run and measure models.
     #[command(subcommand)]
     Model(model::Command),
+    /// Ask a node's model, without a transaction.
+    #[command(after_help = "Example: assay infer volatility --input rows.csv --text")]
+    Infer(infer::Args),
     /// Run a chain for development, with anvil's methods.
     Dev(Box<dev::Options>),
     /// Import and serve chains that others made.
@@ -63,11 +66,18 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Model(command) => model::run(command),
+        Command::Infer(args) => infer::run(&args),
         Command::Dev(options) => dev::run(&options),
         Command::Node(command) => node::run(command),
     };

@@ -1,9 +1,12 @@
 //! The `assay` command: wiring only; every subcommand has a file of its own.
 
 mod cli;
+mod client;
 mod dev;
+mod infer;
 mod model;
 mod node;
+mod progress;
 mod serve;
 mod table;
 

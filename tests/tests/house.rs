@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assay-state",
             "assay-pool",
             "assay-precompile",
+            "assay-runtime",
         ],
     ),
     (
@@ -47,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assay-chain",
             "assay-dev",
             "assay-precompile",
+            "assay-runtime",
         ],
     ),
 ];

@@ -18,8 +18,8 @@ enum ModelStatus {
 /// @param dtype Element type: the number of ONNX `TensorProto.DataType`.
 /// @param shape Extent of every dimension, outermost first; empty for a scalar.
 /// @param data Elements in row-major order, each little-endian. bool is one byte, 0 or 1; f16 and bf16
-/// are two bytes; int4 and uint4 are packed two to a byte, the first in the low half; a string is a
-/// uint32 byte length followed by its UTF-8 bytes.
+/// are two bytes; every narrower type takes one byte for each element (int4 and int2 in two's complement);
+/// a string is a uint32 byte length followed by its UTF-8 bytes.
 struct Tensor {
     uint8 dtype;
     uint64[] shape;

@@ -10,10 +10,13 @@
 
 mod build;
 mod error;
+pub mod models;
+pub mod registry;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Attributes, Preview, Refusal, TransactionSource};
 pub use error::ChainError;
+pub use models::{Held, ModelError, Models};
 pub use service::{Chain, Executed, Head};

@@ -11,11 +11,10 @@ use alloy_rlp::Decodable;
 use assay_executor::{
     Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
 };
-use assay_precompile::Host;
 use assay_state::{ExecutedBlock, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
 use assay_types::{Block, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
 
-use crate::ChainError;
+use crate::{ChainError, Models};
 
 /// The newest block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +41,7 @@ type Listener = Box<dyn Fn(&Executed) + Send + Sync>;
 pub struct Chain {
     executor: Executor,
     store: Store,
+    models: Option<Arc<Models>>,
     head: RwLock<Arc<Head>>,
     /// Held while the newest block changes: one block at a time.
     writing: Mutex<()>,
@@ -100,6 +100,7 @@ impl Chain {
         Ok(Self {
             executor: Executor::new(Arc::new(spec)),
             store,
+            models: None,
             head,
             writing: Mutex::new(()),
             revision: AtomicU64::new(0),
@@ -109,9 +110,15 @@ impl Chain {
 
     /// Gives the chain the models its inference precompile runs, before anything is executed.
     #[must_use]
-    pub fn with_models(mut self, models: Arc<Host>) -> Self {
-        self.executor = self.executor.with_models(models);
+    pub fn with_models(mut self, models: Arc<Models>) -> Self {
+        self.executor = self.executor.with_models(Arc::clone(models.host()));
+        self.models = Some(models);
         self
+    }
+
+    /// Returns the models of this node; `None` on a chain without inference.
+    pub const fn models(&self) -> Option<&Arc<Models>> {
+        self.models.as_ref()
     }
 
     /// Returns the chain's rules.

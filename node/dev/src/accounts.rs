@@ -12,11 +12,14 @@ use crate::{DevError, Validator};
 pub const DEFAULT_MNEMONIC: &str = "test test test test test test test test test test test junk";
 
 const DERIVATION_PATH: &str = "m/44'/60'/0'/0/";
+/// Path of the node's own key: apart from the developer's, whose nonces must not move by themselves.
+const VALIDATOR_PATH: &str = "m/44'/60'/1'/0/0";
 
 /// Keys the node signs with.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     signers: Vec<PrivateKeySigner>,
+    validator: PrivateKeySigner,
 }
 
 impl Accounts {
@@ -25,16 +28,18 @@ impl Accounts {
     /// # Errors
     /// When the mnemonic is none.
     pub fn derive(mnemonic: &str, count: u32) -> Result<Self, DevError> {
+        let derive = |path: String| {
+            MnemonicBuilder::<English>::default()
+                .phrase(mnemonic)
+                .derivation_path(path)
+                .and_then(|builder| builder.build())
+                .map_err(|error| DevError::Mnemonic(error.to_string()))
+        };
         let signers = (0..count)
-            .map(|index| {
-                MnemonicBuilder::<English>::default()
-                    .phrase(mnemonic)
-                    .derivation_path(format!("{DERIVATION_PATH}{index}"))
-                    .and_then(|builder| builder.build())
-                    .map_err(|error| DevError::Mnemonic(error.to_string()))
-            })
+            .map(|index| derive(format!("{DERIVATION_PATH}{index}")))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { signers })
+        let validator = derive(VALIDATOR_PATH.to_owned())?;
+        Ok(Self { signers, validator })
     }
 
     /// Lists the accounts' addresses.
@@ -43,17 +48,50 @@ impl Accounts {
         self.signers.iter().map(PrivateKeySigner::address).collect()
     }
 
-    /// Makes the first account the validator of its chain.
+    /// Returns the chain's one validator: a key of the node's own. The first developer account may
+    /// change the set.
     #[must_use]
     pub fn validator(&self) -> Option<Validator> {
-        let signer = self.signers.first()?;
-        let point = signer.credential().verifying_key().to_encoded_point(false);
+        let key = self.validator.credential().verifying_key();
+        let point = key.to_encoded_point(false);
         let (x, y) = (point.x()?, point.y()?);
         let public_key = (U256::from_be_slice(x), U256::from_be_slice(y));
+        let account = self.validator.address();
         Some(Validator {
-            account: signer.address(),
+            account,
             public_key,
+            admin: self
+                .signers
+                .first()
+                .map_or(account, PrivateKeySigner::address),
         })
+    }
+
+    /// Signs a 32-byte hash as the validator.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub(crate) fn sign_as_validator(&self, hash: B256) -> Result<Signature, DevError> {
+        self.validator
+            .sign_hash_sync(&hash)
+            .map_err(|error| DevError::Signing(error.to_string()))
+    }
+
+    /// Returns the validator's account, which sends its attestations.
+    pub(crate) fn validator_account(&self) -> Address {
+        self.validator.address()
+    }
+
+    /// Signs a transaction of the validator's.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub(crate) fn sign_validator_transaction(
+        &self,
+        transaction: TypedTransaction,
+    ) -> Result<Transaction, DevError> {
+        let signature = self.sign_as_validator(signature_hash(&transaction))?;
+        Ok(with_signature(transaction, signature))
     }
 
     /// Lists the accounts' keys, to show them to the developer.

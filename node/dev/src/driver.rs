@@ -143,7 +143,11 @@ impl Dev {
                 break;
             }
         }
-        Ok(())
+        if !self.attestation_waits() {
+            return Ok(());
+        }
+        let _mining = self.lock_mining();
+        self.mine_attestations()
     }
 
     /// Mines one block.
@@ -199,7 +203,7 @@ impl Dev {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mine_locked(&self) -> Result<Executed, DevError> {
+    pub(crate) fn mine_locked(&self) -> Result<Executed, DevError> {
         let attributes = self.attributes();
         let header = self.chain.next_header(&self.chain.head(), &attributes);
         let mut source = FromPool::new(&self.pool, header.base_fee_per_gas);
@@ -210,6 +214,7 @@ impl Dev {
             self.pool.remove(hash);
         });
         self.move_clock(&executed);
+        self.attest_registered(&executed)?;
         Ok(executed)
     }
 

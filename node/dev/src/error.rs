@@ -39,6 +39,12 @@ pub enum DevError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A model of this node cannot be read.
+    #[error(transparent)]
+    Models(#[from] assay_chain::ModelError),
+    /// The pool refused a transaction of the driver's own.
+    #[error("attestation: {0}")]
+    Pool(#[from] assay_pool::PoolError),
     /// A dump of state does not decode.
     #[error("state dump: {0}")]
     Dump(#[from] serde_json::Error),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::{ChainConfig, Genesis as GenesisFile, GenesisAccount};
-use alloy_primitives::{Address, Bytes, U256, address, bytes};
+use alloy_primitives::{Address, Bytes, U256, address, bytes, uint};
+use assay_chain::Held;
 use assay_types::{AssayParams, Genesis, spec::DEFAULT_BLOCK_GAS_LIMIT};
 
 use crate::{
-    DevError, DevModel,
+    DevError,
     predeploys::{Validator, predeploys},
 };
 
@@ -20,6 +21,19 @@ const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920ca78fbf26c0
 const CREATE2_DEPLOYER_CODE: Bytes = bytes!(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
 );
+
+/// What the validator pays its attestations from: ten thousand ether.
+const VALIDATOR_BALANCE: U256 = uint!(10_000_000_000_000_000_000_000_U256);
+
+/// Returns what a developer's chain adds to Ethereum: the usual, but a model runs as soon as it is
+/// attested.
+#[must_use]
+pub fn dev_params() -> AssayParams {
+    AssayParams {
+        activation_delay: 0,
+        ..AssayParams::default()
+    }
+}
 
 /// What a developer chooses about the first block.
 #[derive(Debug, Clone)]
@@ -35,7 +49,7 @@ pub struct DevGenesis {
     /// Accounts that begin rich, with their balance.
     pub accounts: Vec<(Address, U256)>,
     /// Models that are active from the start.
-    pub models: Vec<DevModel>,
+    pub models: Vec<Held>,
     /// The account that attests to models and administers the validator set.
     pub validator: Option<Validator>,
 }
@@ -80,7 +94,7 @@ impl DevGenesis {
             osaka_time: Some(0),
             ..ChainConfig::default()
         };
-        let params = AssayParams::default();
+        let params = dev_params();
         let section = serde_json::to_value(&params)?;
         config.extra_fields.insert("assay".into(), section);
         let mut file = GenesisFile {
@@ -93,6 +107,9 @@ impl DevGenesis {
         file.alloc = system_contracts();
         file.alloc
             .extend(predeploys(&params, self.validator, &self.models)?);
+        if let Some(validator) = self.validator {
+            file.alloc.entry(validator.account).or_default().balance = VALIDATOR_BALANCE;
+        }
         for (address, balance) in self.accounts {
             file.alloc.entry(address).or_default().balance = balance;
         }

@@ -10,6 +10,7 @@
 //! call returns when its block exists.
 
 mod accounts;
+mod attest;
 mod driver;
 mod edit;
 mod error;
@@ -24,7 +25,7 @@ mod tests;
 pub use accounts::{Accounts, DEFAULT_MNEMONIC, with_signature};
 pub use driver::{Dev, FromPool};
 pub use error::DevError;
-pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis};
-pub use models::{DevModel, Models};
+pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis, dev_params};
+pub use models::{add_file, pin_examples};
 pub use predeploys::Validator;
 pub use settings::Settings;

@@ -5,11 +5,16 @@
 use std::collections::BTreeMap;
 
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use assay_types::AssayParams;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use assay_types::{
+    AssayParams,
+    contracts::{array_slot as data, mapping_slot, registry, validators},
+};
 use serde::Deserialize;
 
-use crate::{DevError, DevModel};
+use assay_chain::Held;
+
+use crate::DevError;
 
 /// Code of the inference precompile's account, so that `extcodesize` is not zero.
 const MARKER_CODE: [u8; 1] = [0xfe];
@@ -19,27 +24,12 @@ const COMPATIBILITY_ARTIFACT: &str = include_str!("../../../contracts/artifacts/
 
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const MAX_REGISTRATIONS_PER_EPOCH: u64 = 1_000;
+/// Deposit for a byte of a model: a megabyte costs a hundredth of an ether.
+const DEPOSIT_PER_BYTE_WEI: u64 = 10_000_000_000;
+/// Deposit for a namespace: a tenth of an ether.
+const NAMESPACE_DEPOSIT_WEI: u64 = 100_000_000_000_000_000;
 /// Status of a model that runs.
 const ACTIVE: u64 = 3;
-
-/// Slots of the ModelRegistry.
-mod registry {
-    pub(super) const VALIDATOR_SET: u64 = 0;
-    pub(super) const LIMITS: u64 = 1;
-    pub(super) const TOTAL_BYTES: u64 = 3;
-    pub(super) const RECORDS: u64 = 4;
-    pub(super) const ACTIVE_MODELS: u64 = 7;
-}
-
-/// Slots of the ValidatorSet.
-mod validators {
-    pub(super) const ADMIN: u64 = 0;
-    pub(super) const REGISTRY: u64 = 2;
-    pub(super) const EPOCHS: u64 = 4;
-    pub(super) const POWER: u64 = 5;
-    pub(super) const MEMBERS: u64 = 6;
-    pub(super) const KEYS: u64 = 8;
-}
 
 /// The account that attests to models on a developer's chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +38,8 @@ pub struct Validator {
     pub account: Address,
     /// Its public key: both coordinates.
     pub public_key: (U256, U256),
+    /// The account that may change the set alone.
+    pub admin: Address,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +54,7 @@ type Storage = BTreeMap<B256, B256>;
 pub(crate) fn predeploys(
     params: &AssayParams,
     validator: Option<Validator>,
-    models: &[DevModel],
+    models: &[Held],
 ) -> Result<BTreeMap<Address, GenesisAccount>, DevError> {
     let registry = registry_storage(params, models);
     let validators = validators_storage(params, validator);
@@ -101,13 +93,13 @@ fn contract(code: Bytes, storage: Storage) -> GenesisAccount {
     }
 }
 
-fn registry_storage(params: &AssayParams, models: &[DevModel]) -> Storage {
+fn registry_storage(params: &AssayParams, models: &[Held]) -> Storage {
     let limits = U256::from(params.model_size_limit_bytes)
         | U256::from(params.total_model_size_limit_bytes) << 64
         | U256::from(MAX_MANIFEST_BYTES) << 128
         | U256::from(MAX_REGISTRATIONS_PER_EPOCH) << 160
         | U256::from(params.activation_delay) << 192;
-    let total: u64 = models.iter().map(|model| model.size_bytes).sum();
+    let total: u64 = models.iter().map(Held::size_bytes).sum();
     let mut storage = Storage::new();
     let mut put = |slot: U256, word: U256| {
         storage.insert(slot.into(), word.into());
@@ -117,6 +109,10 @@ fn registry_storage(params: &AssayParams, models: &[DevModel]) -> Storage {
         address_word(params.validator_set),
     );
     put(U256::from(registry::LIMITS), limits);
+    put(
+        U256::from(registry::DEPOSITS),
+        U256::from(DEPOSIT_PER_BYTE_WEI) | U256::from(NAMESPACE_DEPOSIT_WEI) << 96,
+    );
     put(U256::from(registry::TOTAL_BYTES), U256::from(total));
     put(
         U256::from(registry::ACTIVE_MODELS),
@@ -124,16 +120,19 @@ fn registry_storage(params: &AssayParams, models: &[DevModel]) -> Storage {
     );
     let list = data(registry::ACTIVE_MODELS);
     for (index, model) in models.iter().enumerate() {
-        let record = map(model.id, registry::RECORDS);
+        let record = mapping_slot(model.id, U256::from(registry::RECORDS));
         put(
             record,
-            U256::from(ACTIVE) | U256::from(model.size_bytes) << 80,
+            U256::from(ACTIVE) | U256::from(model.size_bytes()) << 80,
         );
         put(
             record.wrapping_add(U256::from(1)),
-            address_word(model.publisher),
+            address_word(model.publisher()),
         );
-        put(record.wrapping_add(U256::from(2)), model.schema_hash.into());
+        put(
+            record.wrapping_add(U256::from(2)),
+            model.summary().schemaHash.into(),
+        );
         put(list.wrapping_add(U256::from(index)), model.id.into());
     }
     storage
@@ -156,18 +155,19 @@ fn validators_storage(params: &AssayParams, validator: Option<Validator>) -> Sto
     let Some(Validator {
         account,
         public_key: (x, y),
+        admin,
     }) = validator
     else {
         return storage;
     };
-    put(U256::from(validators::ADMIN), address_word(account));
+    put(U256::from(validators::ADMIN), address_word(admin));
     put(U256::from(validators::POWER), U256::from(1));
     put(U256::from(validators::MEMBERS), U256::from(1));
     put(
         data(validators::MEMBERS),
         address_word(account) | U256::from(1) << 160,
     );
-    let key = map(account.into_word(), validators::KEYS);
+    let key = mapping_slot(account.into_word(), U256::from(validators::KEYS));
     put(key, x);
     put(key.wrapping_add(U256::from(1)), y);
     storage
@@ -175,17 +175,4 @@ fn validators_storage(params: &AssayParams, validator: Option<Validator>) -> Sto
 
 fn address_word(address: Address) -> U256 {
     address.into_word().into()
-}
-
-/// Finds where a mapping keeps a key's value.
-fn map(key: B256, slot: u64) -> U256 {
-    let mut bytes = [0; 64];
-    bytes[..32].copy_from_slice(key.as_slice());
-    bytes[32..].copy_from_slice(&U256::from(slot).to_be_bytes::<32>());
-    keccak256(bytes).into()
-}
-
-/// Finds where an array keeps its elements.
-fn data(slot: u64) -> U256 {
-    keccak256(U256::from(slot).to_be_bytes::<32>()).into()
 }

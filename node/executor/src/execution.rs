@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Debug};
 
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::{
-    eip4895::Withdrawals, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip4788::SYSTEM_ADDRESS, eip4895::Withdrawals, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
 };
 use alloy_evm::{
@@ -15,14 +15,14 @@ use alloy_evm::{
     eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmContext},
 };
 use alloy_hardforks::EthereumHardfork;
-use alloy_primitives::{Address, Log};
+use alloy_primitives::{Address, Bytes, Log};
 use assay_precompile::CallRecord;
 use assay_types::{
     BlockForks, Header, InferenceRecord, RecordsRequest, RecoveredBlock, StateChanges, StateView,
     Transaction,
 };
 use revm::{
-    Context, Inspector, MainBuilder, MainContext,
+    Context, DatabaseCommit as _, Inspector, MainBuilder, MainContext,
     context::result::{ExecutionResult, InvalidTransaction, ResultAndState},
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
     inspector::NoOpInspector,
@@ -135,6 +135,7 @@ impl Executor {
         };
         let begun = execution.inner.apply_pre_execution_changes();
         execution.settle(begun)?;
+        execution.seal_genesis(header.number)?;
         Ok(execution)
     }
 
@@ -309,14 +310,45 @@ where
             WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
             CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
         ] {
-            let account = self.inner.evm.db_mut().load_cache_account(address);
-            let info = account.map(|account| account.account_info());
-            let info = self.settle(info.map_err(BlockExecutionError::other))?;
-            if info.is_none_or(|info| info.is_empty_code_hash()) {
+            if !self.has_code(address)? {
                 let message = format!("request contract {address} has no code");
                 return Err(InvalidBlock::SystemCall(message).into());
             }
         }
+        Ok(())
+    }
+
+    /// Returns where the validator set is, on a chain that has one.
+    pub(crate) fn validator_set(&self) -> Option<Address> {
+        let assay = self.forks.spec().assay.as_ref();
+        assay.map(|assay| assay.validator_set)
+    }
+
+    /// Tells whether an account has code, as the block has left it so far.
+    pub(crate) fn has_code(&mut self, address: Address) -> Result<bool, ExecuteError<V::Error>> {
+        let account = self.inner.evm.db_mut().load_cache_account(address);
+        let info = account.map(|account| account.account_info());
+        let info = self.settle(info.map_err(BlockExecutionError::other))?;
+        Ok(info.is_some_and(|info| !info.is_empty_code_hash()))
+    }
+
+    /// Makes a call of the protocol's own, and keeps its effects; it must succeed.
+    pub(crate) fn call_as_system(
+        &mut self,
+        contract: Address,
+        data: Bytes,
+    ) -> Result<(), ExecuteError<V::Error>> {
+        let evm = &mut self.inner.evm;
+        let called = evm.transact_system_call(SYSTEM_ADDRESS, contract, data);
+        if let Some(failure) = self.failure.take() {
+            return Err(ExecuteError::Local(failure));
+        }
+        let refused = |why: String| InvalidBlock::SystemCall(format!("call of {contract}: {why}"));
+        let called = called.map_err(|error| refused(error.to_string()))?;
+        if !called.result.is_success() {
+            return Err(refused("it does not succeed".into()).into());
+        }
+        self.inner.evm.db_mut().commit(called.state);
         Ok(())
     }
 

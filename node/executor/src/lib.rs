@@ -23,6 +23,7 @@ mod precompiles;
 mod receipt;
 mod relocate;
 mod reward;
+mod seal;
 mod simulate;
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,8 @@ pub struct Backend {
     pub(crate) dev: Option<Arc<Dev>>,
     pub(crate) limits: CallLimits,
     pub(crate) pending: PendingCache,
+    /// Whether models may be uploaded.
+    pub(crate) uploads: bool,
     filters: Mutex<Filters>,
 }
 
@@ -68,6 +70,7 @@ impl Backend {
             dev: None,
             limits,
             pending: PendingCache::default(),
+            uploads: false,
             filters: Mutex::default(),
         }
     }
@@ -82,8 +85,16 @@ impl Backend {
             dev: Some(dev),
             limits,
             pending: PendingCache::default(),
+            uploads: false,
             filters: Mutex::default(),
         }
+    }
+
+    /// Says whether models may be uploaded: only where nobody but the operator reaches the port.
+    #[must_use]
+    pub const fn accept_uploads(mut self, accept: bool) -> Self {
+        self.uploads = accept;
+        self
     }
 
     pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {

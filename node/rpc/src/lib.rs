@@ -10,6 +10,7 @@
 
 mod anvil;
 mod arguments;
+mod assay;
 mod backend;
 mod debug;
 mod erc20;

@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::LazyLock};
 use serde_json::Value;
 
 use crate::{
-    Backend, RpcError, anvil, arguments::Arguments, debug, erc20, error::METHOD_NOT_FOUND, eth,
-    evm, net, ots, testing, trace, txpool, web3,
+    Backend, RpcError, anvil, arguments::Arguments, assay, debug, erc20, error::METHOD_NOT_FOUND,
+    eth, evm, net, ots, testing, trace, txpool, web3,
 };
 
 /// What answers a call.
@@ -64,6 +64,11 @@ const COMMON: &[&[Method]] = &[
     trace::METHODS,
     ots::METHODS,
     testing::METHODS,
+    assay::models::METHODS,
+    assay::upload::METHODS,
+    assay::infer::METHODS,
+    assay::records::METHODS,
+    assay::status::METHODS,
 ];
 
 /// Methods of a developer's node alone.

@@ -2,17 +2,13 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use assay_dev::{Dev, DevModel};
+use assay_chain::Held;
+use assay_dev::Dev;
 
 use super::Options;
 
 /// Writes the first screen.
-pub(super) fn text(
-    dev: &Dev,
-    models: &[DevModel],
-    options: &Options,
-    address: SocketAddr,
-) -> String {
+pub(super) fn text(dev: &Dev, models: &[Held], options: &Options, address: SocketAddr) -> String {
     let accounts = dev.accounts();
     let (head, spec) = (dev.chain().head(), dev.chain().spec());
     let mut out = String::new();
@@ -59,7 +55,7 @@ pub(super) fn text(
         line("\nModels\n==================\n".into());
     }
     for model in models {
-        line(format!("{}  {}", model.id, model.name));
+        line(format!("{}  {}", model.id, model.title()));
     }
     if let (Some(assay), Some(model)) = (&spec.assay, models.first()) {
         line(format!(

@@ -6,13 +6,12 @@ mod options;
 use std::{path::Path, sync::Arc};
 
 use alloy_primitives::U256;
-use assay_chain::Chain;
-use assay_dev::{Accounts, Dev, DevGenesis, DevModel, Models};
+use assay_chain::{Chain, Held, Models};
+use assay_dev::{Accounts, Dev, DevGenesis, add_file, dev_params, pin_examples};
 use assay_pool::{Limits, Pool};
-use assay_precompile::Host;
 use assay_rpc::{Backend, CallLimits, ServerOptions, start};
-use assay_runtime::{Limits as ModelLimits, numerics::Engine};
-use assay_state::Store;
+use assay_runtime::Limits as ModelLimits;
+use assay_state::{ModelStore, Store};
 
 pub(crate) use options::Options;
 
@@ -34,7 +33,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         settings.automine = options.block_time.is_none() && !options.no_mining;
     });
     serve::block_on(async {
-        let backend = Arc::new(Backend::with_dev(Arc::clone(&dev), CallLimits::default()));
+        let backend = Backend::with_dev(Arc::clone(&dev), CallLimits::default());
+        let uploads = options.host.is_loopback() || options.allow_upload;
+        let backend = Arc::new(backend.accept_uploads(uploads));
         let server = ServerOptions::new((options.host, options.port).into());
         let (address, handle) = start(backend, server).await.map_err(|error| {
             Failure::failed(error).hint("another --port, or stop what listens on this one")
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn open(options: &Options) -> Result<(Dev, Vec<DevModel>), Failure> {
+fn open(options: &Options) -> Result<(Dev, Vec<Held>), Failure> {
     let accounts =
         Accounts::derive(&options.mnemonic, options.accounts).map_err(Failure::failed)?;
     let balance = U256::from(options.balance).saturating_mul(U256::from(ETHER));
@@ -61,8 +62,7 @@ fn open(options: &Options) -> Result<(Dev, Vec<DevModel>), Failure> {
         .into_iter()
         .map(|address| (address, balance))
         .collect();
-    let models = read_models(options)?;
-    let described = models.described().to_vec();
+    let (models, held) = open_models(options)?;
     let genesis = DevGenesis {
         chain_id: options.chain_id,
         timestamp: options.timestamp.unwrap_or_else(|| match options.datadir {
@@ -73,7 +73,7 @@ fn open(options: &Options) -> Result<(Dev, Vec<DevModel>), Failure> {
         gas_limit: options.gas_limit,
         base_fee: options.base_fee,
         accounts: rich,
-        models: described.clone(),
+        models: held.clone(),
         validator: accounts.validator(),
     };
     let genesis = genesis.build().map_err(Failure::failed)?;
@@ -82,26 +82,30 @@ fn open(options: &Options) -> Result<(Dev, Vec<DevModel>), Failure> {
         None => Store::in_memory(),
     };
     let chain = Chain::open(&genesis, store.map_err(Failure::failed)?).map_err(Failure::failed)?;
-    let host = Host::new(Box::new(models), ModelLimits::default(), Engine::single());
-    let chain = chain.with_models(Arc::new(host));
+    let chain = chain.with_models(Arc::new(models));
     let pool = Arc::new(Pool::new(Limits::default()));
     let dev = Dev::new(Arc::new(chain), pool, accounts).map_err(Failure::failed)?;
-    Ok((dev, described))
+    Ok((dev, held))
 }
 
-fn read_models(options: &Options) -> Result<Models, Failure> {
-    let mut models = Models::default();
-    if !options.no_examples {
-        models
-            .add_examples(&ModelLimits::default())
-            .map_err(Failure::failed)?;
-    }
+/// Opens the model store and adds what is active from the first block.
+fn open_models(options: &Options) -> Result<(Models, Vec<Held>), Failure> {
+    let store = match &options.datadir {
+        Some(folder) => ModelStore::open(folder).map_err(|error| unusable(folder, &error))?,
+        None => ModelStore::in_memory(),
+    };
+    let models = Models::new(store, ModelLimits::default(), dev_params());
+    let mut held = match options.no_examples {
+        true => Vec::new(),
+        false => pin_examples(&models).map_err(Failure::failed)?,
+    };
     for path in &options.model {
-        models
-            .add(path, &ModelLimits::default())
-            .map_err(Failure::failed)?;
+        let added = add_file(&models, path).map_err(Failure::failed)?;
+        if !held.contains(&added) {
+            held.push(added);
+        }
     }
-    Ok(models)
+    Ok((models, held))
 }
 
 /// Reads a state written at an earlier stop; a file that is not there yet is no error.

@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Bundle to publish at start, active from the first block; may be given again.
     #[arg(long)]
     pub(crate) model: Vec<PathBuf>,
+    /// Takes uploads of models although others reach the port.
+    #[arg(long)]
+    pub(crate) allow_upload: bool,
     /// Leaves the trained example models out.
     #[arg(long)]
     pub(crate) no_examples: bool,

@@ -248,12 +248,32 @@ pub(crate) fn format_decimal(value: I256, decimals: u8) -> String {
     }
 }
 
+/// An input as its file must give it; without a type it is no tensor.
+pub(crate) struct InputPort<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) dtype: Option<DType>,
+}
+
+/// Lists the inputs of a loaded graph.
+pub(crate) fn graph_ports(model: &Model) -> Vec<InputPort<'_>> {
+    let port = |port: &'_ assay_runtime::Port| match port.kind {
+        PortKind::Tensor { dtype, .. } => Some(dtype),
+        _ => None,
+    };
+    let ports = model.inputs().iter();
+    ports
+        .map(|input| InputPort {
+            name: &input.name,
+            dtype: port(input),
+        })
+        .collect()
+}
+
 /// Reads the inputs of a bare graph: an object of nested lists by input name, or one NumPy file for
 /// a model with one input.
-pub(crate) fn tensors(path: &Path, model: &Model) -> Result<Vec<Tensor>, Failure> {
+pub(crate) fn tensors(path: &Path, ports: &[InputPort<'_>]) -> Result<Vec<Tensor>, Failure> {
     let bytes = file::read(path)?;
     let at = |why: String| Failure::usage(format!("{}: {why}", path.display()));
-    let ports = model.inputs();
     if extension(path) == "npy" {
         if ports.len() != 1 {
             let why = format!(
@@ -267,11 +287,11 @@ pub(crate) fn tensors(path: &Path, model: &Model) -> Result<Vec<Tensor>, Failure
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| at(error.to_string()))?;
     let mut tensors = Vec::new();
     for port in ports {
-        let PortKind::Tensor { dtype, .. } = port.kind else {
+        let Some(dtype) = port.dtype else {
             return Err(at(format!("the input {:?} is not a tensor", port.name)));
         };
         let given = match &value {
-            Value::Object(members) => members.get(&port.name),
+            Value::Object(members) => members.get(port.name),
             other if ports.len() == 1 => Some(other),
             _ => None,
         };

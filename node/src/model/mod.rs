@@ -2,11 +2,12 @@
 
 mod bench;
 mod check;
-mod file;
-mod input;
-mod json;
+pub(crate) mod file;
+pub(crate) mod input;
+pub(crate) mod json;
 mod pack;
-mod run;
+pub(crate) mod publish;
+pub(crate) mod run;
 mod selftest;
 
 use clap::Subcommand;
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// Measure latency and throughput.
     #[command(after_help = "Example: assay model bench credit.assay --threads 2")]
     Bench(bench::Args),
+    /// Upload a bundle to a node, register it, and wait until contracts can call it.
+    #[command(after_help = "Example: assay model publish credit.assay --rpc http://127.0.0.1:8545")]
+    Publish(publish::Args),
     /// Compare this machine's bits with the golden digests of every rule.
     #[command(after_help = "Example: assay model selftest --json")]
     Selftest(selftest::Args),
@@ -42,6 +46,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Pack(args) => pack::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Publish(args) => publish::run(&args),
         Command::Selftest(args) => selftest::run(&args),
     }
 }

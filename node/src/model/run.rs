@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use alloy_primitives::{B256, I256};
+use assay_runtime::manifest::Column;
 use assay_runtime::numerics::{Engine, Isa};
 use assay_runtime::published::Published;
 use assay_runtime::{Limits, Tensor, Value as Output};
@@ -42,17 +44,30 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn predict(args: &Args, published: &Published, engine: &Engine) -> Result<(), Failure> {
     let manifest = published.manifest();
-    let columns = &manifest.schema.columns;
     let rows = input::rows(&args.input, manifest)?;
+    let answer = |(at, row): (usize, &Vec<I256>)| {
+        let answer = published.predict(engine, 1, row);
+        answer.map_err(|error| Failure::failed(format!("row {}: {error}", at + 1)))
+    };
+    let answers = rows.iter().enumerate().map(answer);
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
+    print_answers(
+        published.id().0,
+        &manifest.schema.columns,
+        &answers,
+        args.text,
+    );
+    Ok(())
+}
+
+/// Prints the answers of rows, as JSON or as a table.
+pub(crate) fn print_answers(id: B256, columns: &[Column], answers: &[Vec<I256>], text: bool) {
     let mut table = Table::new(&[">row", "column", ">answer", "unit"]);
     let mut list = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
-        let answer = published
-            .predict(engine, 1, row)
-            .map_err(|error| Failure::failed(format!("row {}: {error}", at + 1)))?;
+    for (at, answer) in answers.iter().enumerate() {
         let mut values = serde_json::Map::new();
         let mut fixed = Vec::new();
-        for (column, value) in columns.iter().zip(&answer) {
+        for (column, value) in columns.iter().zip(answer) {
             let text = input::format_decimal(*value, column.decimals);
             let unit = column.unit.clone().unwrap_or_default();
             table.row([
@@ -66,33 +81,34 @@ fn predict(args: &Args, published: &Published, engine: &Engine) -> Result<(), Fa
         }
         list.push(json!({ "answer": values, "fixed": fixed }));
     }
-    if args.text {
+    if text {
         print!("{}", table.render());
     } else {
-        println!(
-            "{}",
-            json!({ "model": published.id().0.to_string(), "rows": list })
-        );
+        println!("{}", json!({ "model": id.to_string(), "rows": list }));
     }
-    Ok(())
 }
 
 fn raw(args: &Args, model: &assay_runtime::Model, engine: &Engine) -> Result<(), Failure> {
-    let inputs: Vec<Tensor> = input::tensors(&args.input, model)?;
+    let inputs: Vec<Tensor> = input::tensors(&args.input, &input::graph_ports(model))?;
     let views: Vec<&Tensor> = inputs.iter().collect();
     let outputs = model.run_tensors(engine, &views).map_err(Failure::failed)?;
     let mut members = serde_json::Map::new();
     for (port, value) in model.outputs().iter().zip(&outputs) {
         members.insert(port.name.clone(), describe(value));
     }
-    if args.text {
-        for (name, value) in &members {
+    print_outputs(&members, args.text);
+    Ok(())
+}
+
+/// Prints the outputs of a graph, as JSON or one a line.
+pub(crate) fn print_outputs(members: &serde_json::Map<String, Value>, text: bool) {
+    if text {
+        for (name, value) in members {
             println!("{name}  {value}");
         }
     } else {
         println!("{}", json!({ "outputs": members }));
     }
-    Ok(())
 }
 
 fn describe(value: &Output) -> Value {

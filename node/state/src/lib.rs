@@ -10,12 +10,14 @@
 //! block leaves what it overwrote in history tables, so an older state is the newest with later
 //! blocks' changes taken back. The Merkle trie is kept for the newest state only; a proof of an
 //! older one is made on a trie rolled back in memory. A commit is one redb transaction: after a
-//! crash the store is as it was after some whole block.
+//! crash the store is as it was after some whole block. Models' bytes are no state: they lie in
+//! files of their own ([`ModelStore`]).
 
 mod chain;
 mod codec;
 mod error;
 mod logs;
+mod models;
 mod reader;
 mod snapshot;
 mod store;
@@ -28,6 +30,7 @@ mod write;
 pub use chain::{StoredBlock, TransactionPlace};
 pub use error::StateError;
 pub use logs::LogQuery;
+pub use models::{ModelStore, Progress, StagedFile, Staging, StagingError};
 pub use reader::Reader;
 pub use snapshot::StateSnapshot;
 pub use store::{ExecutedBlock, Savepoint, Store};

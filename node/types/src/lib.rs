@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod block;
+pub mod contracts;
 pub mod genesis;
 pub mod overlay;
 pub mod record;

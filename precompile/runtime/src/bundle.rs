@@ -16,7 +16,7 @@ pub const MAGIC: [u8; 8] = *b"ASSAYMDL";
 /// The version of the container format.
 pub const VERSION: u32 = 1;
 /// Bytes before the manifest.
-const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = 16;
 
 /// Holds a verified model: manifest, id and files.
 #[derive(Clone, Debug)]
@@ -150,13 +150,29 @@ impl Bundle {
         })
     }
 
+    /// Lays out what precedes the files: header and manifest.
+    pub fn head(manifest: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(manifest.len()).unwrap_or(u32::MAX);
+        [
+            &MAGIC[..],
+            &VERSION.to_le_bytes(),
+            &length.to_le_bytes(),
+            manifest,
+        ]
+        .concat()
+    }
+
+    /// Reads where the manifest ends from a container's first [`HEADER_BYTES`]; `None` when they
+    /// begin no container.
+    pub fn manifest_end(header: &[u8]) -> Option<u64> {
+        let numbers = header.get(..HEADER_BYTES)?.strip_prefix(&MAGIC)?;
+        let (version, length) = numbers.split_at_checked(4)?;
+        (u32_from(version) == VERSION).then(|| HEADER_BYTES as u64 + u64::from(u32_from(length)))
+    }
+
     /// Writes the container.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        let manifest_length = u32::try_from(self.manifest_bytes.len()).unwrap_or(u32::MAX);
-        out.write_all(&MAGIC)?;
-        out.write_all(&VERSION.to_le_bytes())?;
-        out.write_all(&manifest_length.to_le_bytes())?;
-        out.write_all(&self.manifest_bytes)?;
+        out.write_all(&Bundle::head(&self.manifest_bytes))?;
         self.files.iter().try_for_each(|file| out.write_all(file))
     }
 

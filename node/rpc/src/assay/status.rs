@@ -1,0 +1,82 @@
+//! `assay_`: the validators, and how this node is.
+
+use assay_chain::registry::active_count;
+use assay_types::contracts::IValidatorSet;
+use serde_json::{Value, json};
+
+use super::registry::{ask, models, registry_address};
+use crate::{
+    Backend, RpcError,
+    arguments::Arguments,
+    json::quantity,
+    method::{Method, heavy},
+};
+
+pub(crate) const METHODS: &[Method] = &[
+    heavy("assay_getValidators", validators),
+    heavy("assay_status", status),
+];
+
+/// Lists the set that decides on the block after the one meant.
+fn validators(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = backend.at(arguments.optional()?)?;
+    registry_address(backend)?;
+    let assay = backend.chain.spec().assay.as_ref();
+    let contract = assay.map(|assay| assay.validator_set).unwrap_or_default();
+    let set = ask(backend, &at, contract, &IValidatorSet::validatorsCall {})?;
+    let total = set
+        .iter()
+        .fold(0_u64, |sum, one| sum.saturating_add(one.power));
+    let members: Vec<Value> = set
+        .iter()
+        .map(|one| json!({"account": one.account, "power": quantity(one.power)}))
+        .collect();
+    Ok(json!({
+        "block": quantity(at.number),
+        "totalPower": quantity(total),
+        "validators": members,
+    }))
+}
+
+fn status(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    let (at, spec) = (backend.at(None)?, backend.chain.spec());
+    let mut answer = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "chainId": quantity(spec.chain_id),
+        "genesisHash": at.reader.hash(0)?,
+        "head": {"number": quantity(at.number), "hash": at.reader.hash(at.number)?},
+        "oldestState": quantity(at.reader.first_state()),
+        "pool": quantity(backend.pool.len()),
+        "dev": backend.dev.is_some(),
+        "addresses": spec.assay.as_ref().map(|assay| json!({
+            "inference": assay.inference,
+            "modelRegistry": assay.model_registry,
+            "validatorSet": assay.validator_set,
+        })),
+    });
+    let (Some(map), Ok(models)) = (answer.as_object_mut(), models(backend)) else {
+        return Ok(answer);
+    };
+    let (state, registry) = (at.state()?, registry_address(backend)?);
+    let held = models.store().ids().map_err(RpcError::internal)?;
+    let results = models.host().result_usage();
+    map.insert(
+        "models".into(),
+        json!({
+            "active": quantity(active_count(&state, registry)?),
+            "held": quantity(held.len()),
+            "uploads": backend.uploads,
+            "stagingQuota": quantity(models.store().staging().quota_bytes()),
+        }),
+    );
+    map.insert(
+        "resultCache".into(),
+        json!({
+            "entries": quantity(results.entries),
+            "bytes": quantity(results.bytes),
+            "hits": quantity(results.hits),
+            "misses": quantity(results.misses),
+        }),
+    );
+    Ok(answer)
+}
