@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod dev;
+mod file;
 mod infer;
 mod model;
 mod node;

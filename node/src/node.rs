@@ -13,7 +13,7 @@ use assay_state::Store;
 use assay_types::Genesis;
 use clap::{Args, Subcommand};
 
-use crate::{cli::Failure, serve};
+use crate::{cli::Failure, file::write_whole, serve};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Answer JSON-RPC over a chain imported before.
     Serve(Serve),
+    /// Write a kept chain's blocks, or its newest state as a genesis file.
+    Export(Export),
 }
 
 #[derive(Args)]
@@ -46,13 +48,29 @@ pub(crate) struct Serve {
 }
 
 #[derive(Args)]
-struct Place {
-    /// Genesis in geth's format.
+pub(crate) struct Export {
+    /// Folder of the chain.
     #[arg(long)]
-    genesis: PathBuf,
+    datadir: PathBuf,
+    /// File for the blocks, as `assay node import --chain` reads them.
+    #[arg(long)]
+    blocks: Option<PathBuf>,
+    /// File for the newest state: a genesis of the same rules, also for `assay dev --state`.
+    #[arg(long)]
+    state: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Place {
+    /// Genesis in geth's format; a chain in the data directory knows its own.
+    #[arg(long)]
+    genesis: Option<PathBuf>,
     /// Folder of the chain; without it the chain lives in memory.
     #[arg(long)]
     datadir: Option<PathBuf>,
+    /// Blocks whose state stays readable; all of them when it is left out.
+    #[arg(long, value_name = "BLOCKS")]
+    history: Option<u64>,
 }
 
 #[derive(Args)]
@@ -81,18 +99,55 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
                 false => Ok(()),
             }
         }
+        Command::Export(options) => export(&options),
         Command::Serve(serve) => answer(open(&serve.place)?, &serve.listen),
     }
 }
 
 fn open(place: &Place) -> Result<Chain, Failure> {
-    let genesis = Genesis::from_json(&read_text(&place.genesis)?)
-        .map_err(|error| Failure::failed(format!("{}: {error}", place.genesis.display())))?;
     let store = match &place.datadir {
         Some(folder) => Store::open(folder),
         None => Store::in_memory(),
     };
-    Chain::open(&genesis, store.map_err(Failure::failed)?).map_err(Failure::failed)
+    let store = store.map_err(Failure::failed)?.with_history(place.history);
+    let Some(path) = &place.genesis else {
+        return Chain::reopen(store).map_err(|error| Failure::failed(error).hint("--genesis FILE"));
+    };
+    let genesis = Genesis::from_json(&read_text(path)?)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    Chain::open(&genesis, store).map_err(Failure::failed)
+}
+
+/// Writes blocks and state of a chain into files.
+fn export(export: &Export) -> Result<(), Failure> {
+    if export.blocks.is_none() && export.state.is_none() {
+        return Err(Failure::usage(
+            "nothing to write: give --blocks FILE or --state FILE",
+        ));
+    }
+    let store = Store::open(&export.datadir).map_err(Failure::failed)?;
+    let chain = Chain::reopen(store).map_err(Failure::failed)?;
+    if let Some(path) = &export.blocks {
+        let mut bytes = Vec::new();
+        let count = chain
+            .export_blocks(&mut bytes)
+            .map_err(|error| unreadable(path, &error))?;
+        let count = count.map_err(Failure::failed)?;
+        write_whole(path, &bytes).map_err(|error| unreadable(path, &error))?;
+        println!("wrote {count} blocks to {}", path.display());
+    }
+    if let Some(path) = &export.state {
+        let state = chain.export_state().map_err(Failure::failed)?;
+        let bytes = serde_json::to_vec(&state).map_err(Failure::failed)?;
+        write_whole(path, &bytes).map_err(|error| unreadable(path, &error))?;
+        let head = chain.head();
+        println!(
+            "wrote the state of block {} to {}",
+            head.header.number,
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Imports the blocks of a file; those the chain already has are passed over.

@@ -29,6 +29,12 @@ pub enum ChainError {
     /// A precompile failed for a reason of this machine's: it says nothing about the block.
     #[error("this node cannot run a precompile: {0}")]
     Precompile(String),
+    /// The store holds no chain.
+    #[error("the data directory holds no chain yet: give its genesis")]
+    EmptyStore,
+    /// The genesis kept with the data, or given, is refused.
+    #[error(transparent)]
+    Genesis(#[from] assay_types::GenesisError),
     /// The time asked for is not after the newest block's.
     #[error("timestamp {got} is not above the newest block's {head}")]
     Timestamp {

@@ -10,6 +10,7 @@
 
 mod build;
 mod error;
+mod export;
 pub mod models;
 pub mod registry;
 mod service;

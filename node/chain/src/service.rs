@@ -11,7 +11,7 @@ use alloy_rlp::Decodable;
 use assay_executor::{
     Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
 };
-use assay_state::{ExecutedBlock, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
+use assay_state::{ExecutedBlock, Origin, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
 use assay_types::{Block, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
 
 use crate::{ChainError, Models};
@@ -63,6 +63,18 @@ impl Chain {
     /// # Errors
     /// When the store belongs to another chain, or cannot be used.
     pub fn open(genesis: &Genesis, store: Store) -> Result<Self, ChainError> {
+        Self::open_with(genesis, String::new(), store)
+    }
+
+    /// Opens a chain over a store as [`Self::open`] does, and keeps the options it was made with.
+    ///
+    /// # Errors
+    /// When the store belongs to another chain, or cannot be used.
+    pub fn open_with(genesis: &Genesis, options: String, store: Store) -> Result<Self, ChainError> {
+        if store.genesis()?.is_none() {
+            let genesis = genesis.rules()?;
+            store.set_origin(&Origin { genesis, options })?;
+        }
         // The root of the first state alone, whatever the store holds by now.
         let root = Store::in_memory()?.root(&genesis.state())?.root;
         Self::begin(
@@ -71,6 +83,16 @@ impl Chain {
             &genesis.state(),
             store,
         )
+    }
+
+    /// Goes on with the chain of a store, from what the store knows alone.
+    ///
+    /// # Errors
+    /// When the store is empty, or cannot be used.
+    pub fn reopen(store: Store) -> Result<Self, ChainError> {
+        let origin = store.origin()?.ok_or(ChainError::EmptyStore)?;
+        let genesis = Genesis::from_json(&origin.genesis)?;
+        Self::over(genesis.spec, store)
     }
 
     /// Opens a chain that begins with a given block and state.
@@ -96,6 +118,10 @@ impl Chain {
             Some(_) => TrieUpdate::default(),
         };
         store.initialize(&block, state, &trie)?;
+        Self::over(spec, store)
+    }
+
+    fn over(spec: ChainSpec, store: Store) -> Result<Self, ChainError> {
         let head = RwLock::new(Arc::new(read_head(&store.reader()?)?));
         Ok(Self {
             executor: Executor::new(Arc::new(spec)),

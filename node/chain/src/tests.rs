@@ -163,3 +163,53 @@ fn restored_chain_has_its_old_head() {
     assert_eq!(chain.head(), before);
     chain.commit(&built).unwrap();
 }
+
+#[test]
+fn reopened_chain_needs_no_genesis_and_another_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = Genesis::from_json(GENESIS).unwrap();
+    let open = || Store::open(folder.path()).unwrap();
+    let head = {
+        let chain = Chain::open_with(&genesis, "chosen".to_owned(), open()).unwrap();
+        let built = chain.build(&attributes(5), &mut Source::default()).unwrap();
+        chain.commit(&built).unwrap();
+        chain.head()
+    };
+    {
+        let chain = Chain::reopen(open()).unwrap();
+        assert_eq!(chain.head(), head);
+        assert_eq!(chain.spec().chain_id, genesis.spec.chain_id);
+        assert_eq!(chain.spec().assay, genesis.spec.assay);
+        assert_eq!(chain.store().origin().unwrap().unwrap().options, "chosen");
+    }
+    let other = GENESIS.replace("\"timestamp\": \"0x0\"", "\"timestamp\": \"0x1\"");
+    let other = Genesis::from_json(&other).unwrap();
+    assert!(Chain::open(&other, open()).is_err());
+    assert!(matches!(
+        Chain::reopen(Store::in_memory().unwrap()),
+        Err(ChainError::EmptyStore)
+    ));
+}
+
+#[test]
+fn exported_blocks_import_and_exported_state_begins_a_chain() {
+    let (transaction, sender) = transfer(0, 21_000);
+    let (from, to) = (chain(&[sender]), chain(&[sender]));
+    let mut source = Source::default();
+    source.waiting.push_back((transaction, sender));
+    from.commit(&from.build(&attributes(5), &mut source).unwrap())
+        .unwrap();
+    let mut bytes = Vec::new();
+    assert_eq!(from.export_blocks(&mut bytes).unwrap().unwrap(), 1);
+    let mut rest = bytes.as_slice();
+    to.import(&mut rest).unwrap();
+    assert!(rest.is_empty());
+    assert_eq!(to.head(), from.head());
+    let genesis = Genesis::new(from.export_state().unwrap()).unwrap();
+    let begun = Chain::open(&genesis, Store::in_memory().unwrap()).unwrap();
+    assert_eq!(
+        begun.head().header.state_root,
+        from.head().header.state_root
+    );
+    assert_eq!(begun.accounts().unwrap(), from.accounts().unwrap());
+}

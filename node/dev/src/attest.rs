@@ -15,7 +15,7 @@ use crate::{Dev, DevError};
 
 /// Gas limit of an attestation; one takes about a fifth of it.
 const ATTESTATION_GAS: u64 = 1_000_000;
-/// The fee an attestation offers is so many times the base fee of its time.
+/// The fee the driver's own calls offer is so many times the base fee of their time.
 const FEE_HEADROOM: u128 = 10;
 
 impl Dev {
@@ -69,7 +69,7 @@ impl Dev {
     }
 
     /// Sends an attestation to a model unless it is not registered, or attested already.
-    fn attest(&self, held: &Held) -> Result<(), DevError> {
+    pub(crate) fn attest(&self, held: &Held) -> Result<(), DevError> {
         let Some(registry) = self.registry() else {
             return Ok(());
         };
@@ -91,21 +91,53 @@ impl Dev {
             summary,
             signatures: vec![signature.as_bytes().to_vec().into()],
         };
-        let account = state.account(validator)?.unwrap_or_default();
-        let nonce = self.pool().next_nonce(validator).unwrap_or(account.nonce);
+        drop(state);
+        let (fields, admission) = self.next_call(validator, registry, ATTESTATION_GAS)?;
+        let fields = TxEip1559 {
+            input: call.abi_encode().into(),
+            ..fields
+        };
+        self.send_as_validator(fields, &admission)
+    }
+
+    /// Puts a transaction of the validator's into the pool.
+    pub(crate) fn send_as_validator(
+        &self,
+        fields: TxEip1559,
+        admission: &Admission,
+    ) -> Result<(), DevError> {
+        let typed = TypedTransaction::Eip1559(fields);
+        let signed = self.accounts().sign_validator_transaction(typed)?;
+        let sender = self.accounts().validator_account();
+        match self.pool().admit(signed, sender, admission) {
+            // The same attestation may wait already.
+            Ok(_) | Err(PoolError::AlreadyKnown) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lays out a sender's next call, and what the pool must know to take it.
+    pub(crate) fn next_call(
+        &self,
+        sender: Address,
+        to: Address,
+        gas: u64,
+    ) -> Result<(TxEip1559, Admission), DevError> {
+        let reader = self.chain().reader()?;
+        let state = reader.state(reader.tip())?;
+        let account = state.account(sender)?.unwrap_or_default();
+        let waiting = self.pool().next_nonce(sender).unwrap_or_default();
         let header = self.pending_header();
         let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
-        let transaction = TxEip1559 {
+        let chain_id = self.chain().spec().chain_id;
+        let fields = TxEip1559 {
             chain_id,
-            nonce: nonce.max(account.nonce),
-            gas_limit: ATTESTATION_GAS,
+            nonce: waiting.max(account.nonce),
+            gas_limit: gas.min(header.gas_limit),
             max_fee_per_gas: base_fee.saturating_mul(FEE_HEADROOM).max(1),
-            to: TxKind::Call(registry),
-            input: call.abi_encode().into(),
+            to: TxKind::Call(to),
             ..TxEip1559::default()
         };
-        let typed = TypedTransaction::Eip1559(transaction);
-        let signed = self.accounts().sign_validator_transaction(typed)?;
         let admission = Admission {
             account,
             chain_id,
@@ -114,14 +146,10 @@ impl Dev {
             intrinsic_gas: 0,
             blobs: false,
         };
-        match self.pool().admit(signed, validator, &admission) {
-            // The same attestation may wait already.
-            Ok(_) | Err(PoolError::AlreadyKnown) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok((fields, admission))
     }
 
-    fn registry(&self) -> Option<Address> {
+    pub(crate) fn registry(&self) -> Option<Address> {
         let assay = self.chain().spec().assay.as_ref();
         assay.map(|assay| assay.model_registry)
     }

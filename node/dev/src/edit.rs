@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, Bytes, U256, keccak256};
 use assay_types::{Account, AccountChange, StateChanges, StateView as _, allocate};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ use crate::{Dev, DevError};
 /// A whole state, as `--state` and `anvil_dumpState` keep it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Dump {
+    /// A genesis file's accounts serve as well.
+    #[serde(alias = "alloc")]
     accounts: BTreeMap<Address, GenesisAccount>,
 }
 
@@ -66,25 +68,7 @@ impl Dev {
     /// # Errors
     /// When the store fails.
     pub fn dump(&self) -> Result<Vec<u8>, DevError> {
-        let reader = self.chain().reader()?;
-        let state = reader.state(reader.tip())?;
-        let mut accounts = BTreeMap::new();
-        for (address, account) in reader.accounts()? {
-            let code = state.code(account.code_hash)?;
-            let slots = reader.storage_of(address)?;
-            let storage: BTreeMap<B256, B256> = slots
-                .into_iter()
-                .map(|(slot, value)| (slot.into(), value.into()))
-                .collect();
-            let entry = GenesisAccount {
-                nonce: Some(account.nonce),
-                balance: account.balance,
-                code: (!code.is_empty()).then_some(code),
-                storage: (!storage.is_empty()).then_some(storage),
-                ..GenesisAccount::default()
-            };
-            accounts.insert(address, entry);
-        }
+        let accounts = self.chain().accounts()?;
         Ok(serde_json::to_vec(&Dump { accounts })?)
     }
 

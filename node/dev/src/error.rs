@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use assay_chain::ChainError;
 
 /// Says why the dev driver did not do what it was asked.
@@ -42,8 +42,11 @@ pub enum DevError {
     /// A model of this node cannot be read.
     #[error(transparent)]
     Models(#[from] assay_chain::ModelError),
+    /// A model given at the start did not become active.
+    #[error("model {0} was registered and attested but is not active: the registry refused it")]
+    NotActive(B256),
     /// The pool refused a transaction of the driver's own.
-    #[error("attestation: {0}")]
+    #[error("the driver's own transaction: {0}")]
     Pool(#[from] assay_pool::PoolError),
     /// A dump of state does not decode.
     #[error("state dump: {0}")]

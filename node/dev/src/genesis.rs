@@ -10,7 +10,7 @@ use assay_types::{AssayParams, Genesis, spec::DEFAULT_BLOCK_GAS_LIMIT};
 
 use crate::{
     DevError,
-    predeploys::{Validator, predeploys},
+    predeploys::{EXAMPLE_CONTRACT, Validator, example_contract, predeploys},
 };
 
 /// Chain id of a developer's chain, the one anvil and Hardhat use.
@@ -50,6 +50,8 @@ pub struct DevGenesis {
     pub accounts: Vec<(Address, U256)>,
     /// Models that are active from the start.
     pub models: Vec<Held>,
+    /// Whether the example contract is there.
+    pub example_contract: bool,
     /// The account that attests to models and administers the validator set.
     pub validator: Option<Validator>,
 }
@@ -63,6 +65,7 @@ impl Default for DevGenesis {
             base_fee: 1_000_000_000,
             accounts: Vec::new(),
             models: Vec::new(),
+            example_contract: false,
             validator: None,
         }
     }
@@ -107,6 +110,9 @@ impl DevGenesis {
         file.alloc = system_contracts();
         file.alloc
             .extend(predeploys(&params, self.validator, &self.models)?);
+        if self.example_contract {
+            file.alloc.insert(EXAMPLE_CONTRACT, example_contract()?);
+        }
         if let Some(validator) = self.validator {
             file.alloc.entry(validator.account).or_default().balance = VALIDATOR_BALANCE;
         }

@@ -17,6 +17,7 @@ mod error;
 mod genesis;
 mod models;
 mod predeploys;
+mod publish;
 mod settings;
 mod snapshot;
 #[cfg(test)]
@@ -27,5 +28,5 @@ pub use driver::{Dev, FromPool};
 pub use error::DevError;
 pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis, dev_params};
 pub use models::{add_file, pin_examples};
-pub use predeploys::Validator;
+pub use predeploys::{EXAMPLE_CONTRACT, Validator};
 pub use settings::Settings;

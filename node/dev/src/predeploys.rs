@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
 use assay_types::{
     AssayParams,
     contracts::{array_slot as data, mapping_slot, registry, validators},
@@ -20,6 +20,7 @@ use crate::DevError;
 const MARKER_CODE: [u8; 1] = [0xfe];
 const REGISTRY_ARTIFACT: &str = include_str!("../../../contracts/artifacts/ModelRegistry.json");
 const VALIDATORS_ARTIFACT: &str = include_str!("../../../contracts/artifacts/ValidatorSet.json");
+const DESK_ARTIFACT: &str = include_str!("../../../contracts/artifacts/StraddleDesk.json");
 const COMPATIBILITY_ARTIFACT: &str = include_str!("../../../contracts/artifacts/OGInference.json");
 
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
@@ -28,6 +29,8 @@ const MAX_REGISTRATIONS_PER_EPOCH: u64 = 1_000;
 const DEPOSIT_PER_BYTE_WEI: u64 = 10_000_000_000;
 /// Deposit for a namespace: a tenth of an ether.
 const NAMESPACE_DEPOSIT_WEI: u64 = 100_000_000_000_000_000;
+/// Where the example contract is.
+pub const EXAMPLE_CONTRACT: Address = address!("0x0000000000000000000000000000000000000e01");
 /// Status of a model that runs.
 const ACTIVE: u64 = 3;
 
@@ -77,6 +80,11 @@ pub(crate) fn predeploys(
         ),
     ]
     .into())
+}
+
+/// Makes the example contract, which asks one of the example models.
+pub(crate) fn example_contract() -> Result<GenesisAccount, DevError> {
+    Ok(contract(code(DESK_ARTIFACT)?, Storage::new()))
 }
 
 fn code(artifact: &str) -> Result<Bytes, DevError> {

@@ -12,6 +12,7 @@ use redb::{
 
 use crate::{
     Reader, StateError, TrieUpdate,
+    prune::prune,
     tables::{self, meta},
     trie::StateTrie,
     write::{write_block, write_state},
@@ -22,6 +23,17 @@ const DATABASE_FILE: &str = "chain.redb";
 /// Everything a node keeps.
 pub struct Store {
     database: Database,
+    /// Blocks before the newest whose state stays readable; `None` keeps all.
+    history_blocks: Option<u64>,
+}
+
+/// What a chain was made from: enough to go on with it without being told again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The genesis file, without its accounts: the store has them.
+    pub genesis: String,
+    /// What else was chosen, in the words of whoever chose.
+    pub options: String,
 }
 
 /// A point the store can be taken back to, as long as the process lives.
@@ -80,7 +92,10 @@ impl Store {
     }
 
     fn with_database(database: Database) -> Result<Self, StateError> {
-        let store = Self { database };
+        let store = Self {
+            database,
+            history_blocks: None,
+        };
         let write = store.begin()?;
         {
             let mut table = write.open_table(tables::META)?;
@@ -109,6 +124,51 @@ impl Store {
         create_tables(&write)?;
         write.commit()?;
         Ok(store)
+    }
+
+    /// Chooses for how many blocks before the newest the state stays readable; `None` keeps all.
+    #[must_use]
+    pub const fn with_history(mut self, blocks: Option<u64>) -> Self {
+        self.history_blocks = blocks;
+        self
+    }
+
+    /// Reads what the chain was made from; `None` when the store is empty.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn origin(&self) -> Result<Option<Origin>, StateError> {
+        if self.genesis()?.is_none() {
+            return Ok(None);
+        }
+        let read = self.database.begin_read()?;
+        let table = read.open_table(tables::META)?;
+        let text = |name| -> Result<String, StateError> {
+            let bytes = table.get(name)?.map(|bytes| bytes.value().to_vec());
+            String::from_utf8(bytes.unwrap_or_default())
+                .map_err(|_| StateError::Corrupt("origin of the chain"))
+        };
+        let (genesis, options) = (text(meta::GENESIS_FILE)?, text(meta::OPTIONS)?);
+        Ok((!genesis.is_empty()).then_some(Origin { genesis, options }))
+    }
+
+    /// Keeps what the chain is made from, before its first block is written.
+    ///
+    /// # Errors
+    /// When the store has a first block already, or cannot be written.
+    pub fn set_origin(&self, origin: &Origin) -> Result<(), StateError> {
+        if let Some(found) = self.genesis()? {
+            let wanted = B256::ZERO;
+            return Err(StateError::Genesis { found, wanted });
+        }
+        let write = self.begin()?;
+        {
+            let mut table = write.open_table(tables::META)?;
+            table.insert(meta::GENESIS_FILE, origin.genesis.as_bytes())?;
+            table.insert(meta::OPTIONS, origin.options.as_bytes())?;
+        }
+        write.commit()?;
+        Ok(())
     }
 
     /// Puts the first block and its state into an empty store, or checks that the store begins
@@ -198,6 +258,9 @@ impl Store {
         }
         let write = self.begin()?;
         write_block(&write, block)?;
+        if let Some(blocks) = self.history_blocks {
+            prune(&write, got, blocks)?;
+        }
         write.commit()?;
         Ok(())
     }

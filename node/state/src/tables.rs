@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 
 /// Version of this layout; another one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// Bytes of an address followed by a slot.
 pub(crate) const SLOT_KEY_BYTES: usize = 52;
@@ -65,6 +65,10 @@ pub(crate) mod meta {
     pub(crate) const TIP: &str = "tip";
     /// Hash of the first block.
     pub(crate) const GENESIS: &str = "genesis";
+    /// Genesis file the chain was made from, without its accounts.
+    pub(crate) const GENESIS_FILE: &str = "genesis_file";
+    /// Choices of whoever made the chain, in the form they gave them.
+    pub(crate) const OPTIONS: &str = "options";
     /// Root of the trie of the newest state.
     pub(crate) const TRIE_ROOT: &str = "trie_root";
     /// Oldest block whose state can be read.

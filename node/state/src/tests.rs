@@ -306,7 +306,61 @@ fn store_of_an_unknown_schema_is_refused() {
         error,
         StateError::Schema {
             found: 99,
-            known: 1
+            known: 2
         }
     ));
+}
+
+#[test]
+fn pruned_store_reads_the_states_it_keeps_and_no_older() {
+    let genesis = change(1, Some(5), false, &[(1, 1)]);
+    let (all, few) = (store(&genesis), store(&genesis).with_history(Some(2)));
+    for number in 1..=6 {
+        let changes = change(1, Some(number), number == 4, &[(1, number + 10)]);
+        assert_eq!(
+            commit(&all, number, &changes),
+            commit(&few, number, &changes)
+        );
+    }
+    let (all, few) = (all.reader().unwrap(), few.reader().unwrap());
+    assert_eq!((all.first_state(), few.first_state()), (0, 4));
+    assert!(matches!(
+        few.state(3),
+        Err(StateError::NoState { first: 4, .. })
+    ));
+    let address = Address::repeat_byte(1);
+    for number in 4..=6 {
+        let (kept, pruned) = (all.state(number).unwrap(), few.state(number).unwrap());
+        assert_eq!(
+            kept.account(address).unwrap(),
+            pruned.account(address).unwrap()
+        );
+        let slot = U256::from(1);
+        assert_eq!(
+            kept.storage(address, slot).unwrap(),
+            pruned.storage(address, slot).unwrap()
+        );
+    }
+    assert!(few.hash(1).unwrap().is_some());
+}
+
+#[test]
+fn origin_is_kept_with_the_chain_and_cannot_change_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin {
+        genesis: "{}".to_owned(),
+        options: "chosen".to_owned(),
+    };
+    let none = StateChanges::default();
+    {
+        let store = Store::open(folder.path()).unwrap();
+        store.set_origin(&origin).unwrap();
+        // Without a first block there is no chain yet.
+        assert_eq!(store.origin().unwrap(), None);
+        let trie = store.root(&none).unwrap();
+        store.initialize(&block(0), &none, &trie).unwrap();
+        assert!(store.set_origin(&origin).is_err());
+    }
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.origin().unwrap(), Some(origin));
 }

@@ -87,6 +87,18 @@ impl Genesis {
         &self.inner
     }
 
+    /// Writes the file without its accounts: the rules and the first block's own fields.
+    ///
+    /// # Errors
+    /// When it does not serialize.
+    pub fn rules(&self) -> Result<String, GenesisError> {
+        let rules = alloy_genesis::Genesis {
+            alloc: BTreeMap::new(),
+            ..self.inner.clone()
+        };
+        serde_json::to_string(&rules).map_err(GenesisError::Format)
+    }
+
     /// Lists the first state as changes to the empty one.
     #[must_use]
     pub fn state(&self) -> StateChanges {

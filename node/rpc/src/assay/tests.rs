@@ -30,6 +30,7 @@ fn backend() -> Backend {
     let genesis = DevGenesis {
         accounts: rich.map(|a| (a, ether * U256::from(100))).collect(),
         models: pin_examples(&models).unwrap(),
+        example_contract: true,
         validator: accounts.validator(),
         ..DevGenesis::default()
     };
@@ -375,4 +376,47 @@ fn validators_are_the_node_alone() {
     let set = call(&backend(), "assay_getValidators", json!([]));
     assert_eq!(set["validators"].as_array().unwrap().len(), 1);
     assert_eq!(set["totalPower"], "0x1");
+}
+
+#[test]
+fn model_given_at_start_of_an_old_chain_goes_through_the_registry() {
+    let (backend, fresh) = (backend(), Fresh::of(BOB));
+    call(&backend, "evm_mine", json!([]));
+    let dev = backend.dev.as_ref().unwrap();
+    let held = backend
+        .chain
+        .models()
+        .unwrap()
+        .add(fresh.bytes.clone().into())
+        .unwrap();
+    dev.publish(&held).unwrap();
+    dev.publish(&held).unwrap();
+    assert_eq!(fresh.status(&backend), "active");
+    let model = call(&backend, "assay_getModel", json!([fresh.id()]));
+    assert_eq!(model["holders"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn example_contract_answers_from_its_model() {
+    let backend = backend();
+    // quote(uint256,int256[5]) of 1e18 and the row of `predict`.
+    let selector = &alloy_primitives::keccak256("quote(uint256,int256[5])")[..4];
+    let mut input = selector.to_vec();
+    input.extend(U256::from(10_u64.pow(18)).to_be_bytes::<32>());
+    for feature in [21_000_i64, 19_000, 17_000, -12_000, 9_000] {
+        input.extend(I256::try_from(feature).unwrap().to_be_bytes::<32>());
+    }
+    let request = json!({"to": assay_dev::EXAMPLE_CONTRACT, "input": Bytes::from(input)});
+    let answer = call(&backend, "eth_call", json!([request, "latest"]));
+    let answer: U256 = answer.as_str().unwrap().parse().unwrap();
+    let example = Bundle::read(VOLATILITY.into(), u64::MAX)
+        .unwrap()
+        .model_id()
+        .0;
+    let volatility: U256 = predicted(&backend, example).parse().unwrap();
+    let one = U256::from(10_u64.pow(18));
+    assert_eq!(
+        answer,
+        volatility * U256::from(797_884_560_802_865_356_u64) / one
+    );
 }

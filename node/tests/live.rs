@@ -1,0 +1,186 @@
+//! The program itself: a chain is started, a model published and asked, the process killed, the
+//! chain goes on.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use alloy_primitives::address;
+use assay_runtime::bundle::Bundle;
+
+const VOLATILITY: &[u8] = include_bytes!("../../precompile/runtime/models/volatility.assay");
+const ROWS: &str = r#"[[0.021, 0.019, 0.017, -0.012, 0.009], [0.03, 0.03, 0.03, 0.01, 0.01]]"#;
+
+/// A node that is killed when the test is done with it.
+struct Node {
+    process: Child,
+    url: String,
+    _screen: BufReader<ChildStdout>,
+}
+
+impl Node {
+    fn start(options: &[&str]) -> Self {
+        let mut process = assay(&["dev", "--port", "0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut screen = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert_ne!(
+                screen.read_line(&mut line).unwrap(),
+                0,
+                "the node did not start"
+            );
+            if let Some(address) = line.trim().strip_prefix("Listening on ") {
+                break address.to_owned();
+            }
+        };
+        Self {
+            process,
+            url: format!("http://{address}"),
+            _screen: screen,
+        }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn assay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    assay(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let streams = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8(streams).unwrap()
+}
+
+/// Writes the example model under another name and for the first developer account.
+fn write_bundle(path: &Path) {
+    let example = Bundle::read(VOLATILITY.into(), u64::MAX).unwrap();
+    let mut manifest = example.manifest().clone();
+    manifest.publisher = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+    manifest.name = "fresh".to_owned();
+    let files = manifest.files.iter().map(|file| {
+        let bytes = example.file(&file.name).unwrap().clone();
+        (file.name.clone(), bytes)
+    });
+    let bundle = Bundle::pack(manifest.clone(), files.collect()).unwrap();
+    bundle
+        .write_to(&mut std::fs::File::create(path).unwrap())
+        .unwrap();
+}
+
+#[test]
+fn published_model_answers_like_its_file_and_outlives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, rows) = (
+        folder.path().join("fresh.assay"),
+        folder.path().join("rows.json"),
+    );
+    write_bundle(&bundle);
+    std::fs::write(&rows, ROWS).unwrap();
+    let (bundle, rows) = (bundle.to_str().unwrap(), rows.to_str().unwrap());
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+
+    let mut node = Node::start(&["--datadir", data, "--accounts", "3"]);
+    let publish = [
+        "model", "publish", bundle, "--name", "me/fresh", "--rpc", &node.url,
+    ];
+    let published = run(&publish);
+    assert!(published.status.success(), "{}", said(&published));
+    assert!(
+        said(&published).contains("cast call"),
+        "{}",
+        said(&published)
+    );
+    let again = run(&["model", "publish", bundle, "--rpc", &node.url]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        said(&again).contains("already registered and active"),
+        "{}",
+        said(&again)
+    );
+    let local = run(&["model", "run", bundle, "--input", rows]);
+    assert!(local.status.success(), "{}", said(&local));
+    for name in [bundle, "me/fresh", "fresh"] {
+        let remote = run(&["infer", name, "--input", rows, "--rpc", &node.url]);
+        assert_eq!(said(&remote), said(&local), "{name}");
+    }
+
+    node.kill();
+    let node = Node::start(&["--datadir", data]);
+    let remote = run(&["infer", "me/fresh", "--input", rows, "--rpc", &node.url]);
+    assert_eq!(said(&remote), said(&local));
+    drop(node);
+    let other = run(&["dev", "--port", "0", "--datadir", data, "--accounts", "4"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        said(&other).contains("made with --accounts 3, not 4"),
+        "{}",
+        said(&other)
+    );
+
+    let state = folder.path().join("state.json");
+    let state = state.to_str().unwrap();
+    let exported = run(&["node", "export", "--datadir", data, "--state", state]);
+    assert!(exported.status.success(), "{}", said(&exported));
+    let lost = run(&["dev", "--port", "0", "--load-state", state]);
+    assert!(
+        said(&lost).contains("its bytes are not here"),
+        "{}",
+        said(&lost)
+    );
+    let node = Node::start(&["--load-state", state, "--model", bundle]);
+    let remote = run(&["infer", "me/fresh", "--input", rows, "--rpc", &node.url]);
+    assert_eq!(said(&remote), said(&local));
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("fresh.assay");
+    write_bundle(&bundle);
+    let bundle = bundle.to_str().unwrap();
+    let unreachable = run(&["model", "publish", bundle, "--rpc", "http://127.0.0.1:1"]);
+    assert!(
+        said(&unreachable).contains("cannot reach"),
+        "{}",
+        said(&unreachable)
+    );
+    let forked = run(&["dev", "--fork-url", "http://127.0.0.1:1"]);
+    assert_eq!(forked.status.code(), Some(2));
+    let node = Node::start(&["--accounts", "1"]);
+    let key = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+    let wrong = run(&["model", "publish", bundle, "--key", key, "--rpc", &node.url]);
+    assert!(said(&wrong).contains("wrong publisher"), "{}", said(&wrong));
+    let key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+    let signed = run(&["model", "publish", bundle, "--key", key, "--rpc", &node.url]);
+    assert!(signed.status.success(), "{}", said(&signed));
+}
