@@ -7,8 +7,10 @@ use assay_numerics::Engine;
 use crate::error::{ExecError, LimitKind, LoadError, OpError};
 use crate::graph::{Graph, Node, Shared, fact_of};
 use crate::limits::Limits;
-use crate::ops::{CostCx, Fact, InferCx, Ins, Known, Op, RunCx, Scratch};
-use crate::plan::{Arg, Fixed, Place, Step, check_fact, check_text, string_count};
+use crate::ops::{CostCx, Fact, Finish, InferCx, Ins, Known, Op, RunCx, Scratch};
+use crate::plan::{
+    Arg, Fixed, Place, Step, check_fact, check_live, check_text, string_count, widened_bytes,
+};
 use crate::tensor::{Data, Out, Tensor, Value, View};
 
 /// Inputs and outputs up to which a step needs no heap.
@@ -167,7 +169,11 @@ fn run_step(
         if strings > 0 {
             check_text(node, ins.iter().flatten().copied(), strings, limits)?;
         }
-        let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work);
+        let finish = Finish {
+            add: view(&step.finish.add),
+            relu: step.finish.relu,
+        };
+        let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work).finishing(finish);
         write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
     };
     for (data, target) in written.iter_mut().zip(&step.outs) {
@@ -277,7 +283,7 @@ pub(crate) fn run_dynamic(
                         .or(graph.constants[index].as_deref())
                 })
                 .collect();
-            run_node(node, &ins, engine, limits, scratch, work).map_err(|source| {
+            run_node(node, &ins, live, engine, limits, scratch, work).map_err(|source| {
                 ExecError::Node {
                     node: node.name.clone(),
                     op: node.op_type.clone(),
@@ -342,6 +348,7 @@ fn last_readers(graph: &Graph) -> Vec<Option<usize>> {
 fn run_node(
     node: &Node,
     ins: &[Option<&Value>],
+    live: u64,
     engine: &Engine,
     limits: &Limits,
     scratch: &mut Scratch,
@@ -365,6 +372,12 @@ fn run_node(
             check_fact(fact, limits)?;
         }
     }
+    let read = known.iter().enumerate();
+    let read = read.filter_map(|(at, known)| Some((at, &known.as_ref()?.fact)));
+    check_live(
+        live.saturating_add(widened_bytes(node, read, &facts)),
+        limits,
+    )?;
     let mut run = RunCx::new(engine, limits, scratch, work);
     match node.op.cost(&CostCx::new(&known, &facts, limits)) {
         Ok(cost) => run.spend(cost.work())?,

@@ -1,7 +1,7 @@
 //! A loaded model: what it takes, what it gives, what a run costs, and the runs themselves.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 
 use std::collections::BTreeMap;

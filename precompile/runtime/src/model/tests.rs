@@ -10,7 +10,7 @@ use crate::onnx::proto::{
     type_proto,
 };
 
-fn port(name: &str, dtype: DType, dims: &[&str]) -> ValueInfoProto {
+pub(crate) fn port(name: &str, dtype: DType, dims: &[&str]) -> ValueInfoProto {
     let dim = |dim: &&str| {
         let value = match dim.parse::<i64>() {
             Ok(size) => dimension::Value::DimValue(size),
@@ -33,7 +33,7 @@ fn port(name: &str, dtype: DType, dims: &[&str]) -> ValueInfoProto {
     }
 }
 
-fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+pub(crate) fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     NodeProto {
         op_type: Some(op.to_owned()),
         input: inputs.iter().map(|s| (*s).to_owned()).collect(),
@@ -42,7 +42,7 @@ fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     }
 }
 
-fn model(inputs: Vec<ValueInfoProto>, nodes: Vec<NodeProto>, outputs: &[&str]) -> Bytes {
+pub(crate) fn model(inputs: Vec<ValueInfoProto>, nodes: Vec<NodeProto>, outputs: &[&str]) -> Bytes {
     let output = |name: &&str| ValueInfoProto {
         name: Some((*name).to_owned()),
         ..Default::default()
@@ -65,7 +65,7 @@ fn model(inputs: Vec<ValueInfoProto>, nodes: Vec<NodeProto>, outputs: &[&str]) -
     proto.encode_to_vec().into()
 }
 
-fn load(bytes: Bytes) -> Result<Model, LoadError> {
+pub(crate) fn load(bytes: Bytes) -> Result<Model, LoadError> {
     Model::from_onnx(bytes, &Limits::default())
 }
 

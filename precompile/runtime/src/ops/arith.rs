@@ -8,7 +8,7 @@ use assay_numerics::elementwise::{
 };
 
 use super::work::{Work, WorkFloat, is_work_float, want_same, with_float, with_integer};
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -66,6 +66,10 @@ impl Op for Binary {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         cx.elementwise()
+    }
+
+    fn epilogue(&self) -> Option<Epilogue> {
+        (self.op == Arith::Add).then_some(Epilogue::Add)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

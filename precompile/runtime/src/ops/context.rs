@@ -11,7 +11,7 @@ use crate::graph::{self, Graph};
 use crate::limits::Limits;
 use crate::ops::{Fact, TensorFact};
 use crate::plan::{self, Want};
-use crate::tensor::{Tensor, Value, View, element_count};
+use crate::tensor::{Data, Tensor, Value, View, element_count};
 
 /// Describes one input before the run: what is known of it, and its value when that is known.
 #[derive(Clone, Debug)]
@@ -250,10 +250,20 @@ impl<'a> Ins<'a> {
 
 /// Gives a running operator the engine, the limits, scratch memory and the work meter.
 pub struct RunCx<'a> {
+    finish: Finish<'a>,
     engine: &'a Engine,
     limits: &'a Limits,
     scratch: &'a mut Scratch,
     work_left: &'a mut u64,
+}
+
+/// Says what a product does to its finished elements, in this order, each step rounded on its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Finish<'a> {
+    /// Adds one number for each column.
+    pub add: Option<&'a Data>,
+    /// Replaces negative values by zero.
+    pub relu: bool,
 }
 
 /// Keeps buffers between calls so that running allocates nothing once warm.
@@ -277,11 +287,24 @@ impl<'a> RunCx<'a> {
         work_left: &'a mut u64,
     ) -> Self {
         RunCx {
+            finish: Finish::default(),
             engine,
             limits,
             scratch,
             work_left,
         }
+    }
+
+    /// Asks the operator to do what the nodes after it would.
+    pub(crate) fn finishing(mut self, finish: Finish<'a>) -> Self {
+        self.finish = finish;
+        self
+    }
+
+    /// Returns what the operator does to its finished elements; only those whose
+    /// [`crate::ops::Op::accepts`] allows it are asked for anything.
+    pub fn finish(&self) -> Finish<'a> {
+        self.finish
     }
 
     /// Returns the engine kernels run on.

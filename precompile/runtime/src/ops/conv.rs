@@ -7,7 +7,7 @@ use assay_numerics::conv::{
 use super::dense::{Dense, product, products, refuse};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::error::{LimitKind, OpError};
 use crate::limits::Limits;
@@ -208,7 +208,7 @@ impl Conv {
                 &x,
                 weights,
                 bias.as_deref(),
-                false,
+                cx.finish().relu,
                 out,
             );
             Ok(())
@@ -251,6 +251,10 @@ impl Op for Conv {
 
     fn releases(&self, input: usize) -> bool {
         input == 1 && self.packed.is_some()
+    }
+
+    fn accepts(&self, epilogue: Epilogue) -> bool {
+        epilogue == Epilogue::Relu
     }
 }
 

@@ -7,7 +7,7 @@ use assay_numerics::math::{self, double, wide_activation};
 use super::work::{
     Work, WorkFloat, is_work_float, want_float, want_same, with_float, with_integer,
 };
-use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -155,6 +155,10 @@ impl Op for Relu {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         cx.elementwise()
+    }
+
+    fn epilogue(&self) -> Option<Epilogue> {
+        Some(Epilogue::Relu)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -59,7 +59,7 @@ mod window;
 mod work;
 
 pub use attributes::NodeCx;
-pub use context::{CostCx, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
+pub use context::{CostCx, Finish, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
 
 use crate::cost::Cost;
 use crate::dtype::DType;
@@ -160,6 +160,18 @@ pub trait Op: Send + Sync {
         false
     }
 
+    /// Names what this operator does to its input, when another may do it while writing that.
+    fn epilogue(&self) -> Option<Epilogue> {
+        None
+    }
+
+    /// Says whether the operator can do the work of an epilogue, with the same operations in the
+    /// same order, so the same bits; see [`RunCx::finish`].
+    fn accepts(&self, epilogue: Epilogue) -> bool {
+        let _ = epilogue;
+        false
+    }
+
     /// Gives the outputs when the inputs' shapes alone decide them, as for `Shape` and `Size`.
     fn known(&self, cx: &InferCx<'_>) -> Option<Vec<Value>> {
         let _ = cx;
@@ -174,6 +186,18 @@ pub trait Op: Send + Sync {
     }
 }
 
+/// Borrows the inputs of a dynamic operator; `None` where an optional one is left out.
+pub type Values<'a> = &'a [Option<&'a Value>];
+
+/// Names an operator that can run as the end of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Adds its second input.
+    Add,
+    /// Replaces negative values by zero.
+    Relu,
+}
+
 /// Names one operator and how to build it.
 pub struct Entry {
     /// The domain, empty for ai.onnx.
@@ -185,9 +209,6 @@ pub struct Entry {
     /// Builds the operator for one node.
     pub build: fn(&NodeCx<'_>) -> Result<Box<dyn Op>, OpError>,
 }
-
-/// Borrows the inputs of a dynamic operator; `None` where an optional one is left out.
-pub type Values<'a> = &'a [Option<&'a Value>];
 
 impl Entry {
     /// Names an operator of ai.onnx.

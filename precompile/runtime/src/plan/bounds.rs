@@ -29,14 +29,7 @@ pub(crate) fn check_fact(fact: &TensorFact, limits: &Limits) -> Result<(), OpErr
         });
     }
     let bytes = count.saturating_mul(fact.dtype.size_bytes() as u64);
-    if bytes > limits.live_bytes {
-        return Err(OpError::Limit {
-            kind: LimitKind::LiveBytes,
-            limit: limits.live_bytes,
-            got: bytes,
-        });
-    }
-    Ok(())
+    check_live(bytes, limits)
 }
 
 /// Checks the text that an operator may write before it copies any: each of its string outputs
@@ -59,6 +52,41 @@ pub(crate) fn check_text<'v>(
             kind: LimitKind::TextBytes,
             limit: limits.text_bytes,
             got: bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Bounds the f32 copies that a node makes of half-precision inputs and outputs while it runs; weights
+/// packed at load are not read again.
+// Spec: N-10
+pub(crate) fn widened_bytes<'f>(
+    node: &Node,
+    ins: impl Iterator<Item = (usize, &'f Fact)>,
+    outs: &'f [Fact],
+) -> u64 {
+    if node.op.is_alias() {
+        return 0;
+    }
+    let read = ins.filter(|(position, _)| !node.op.releases(*position));
+    read.map(|(_, fact)| fact)
+        .chain(outs)
+        .map(|fact| match fact {
+            Fact::Tensor(fact) if matches!(fact.dtype, DType::F16 | DType::Bf16) => {
+                fact.count().saturating_mul(DType::F32.size_bytes() as u64)
+            }
+            _ => 0,
+        })
+        .fold(0, u64::saturating_add)
+}
+
+/// Refuses more bytes alive at once than the limit.
+pub(crate) fn check_live(live: u64, limits: &Limits) -> Result<(), OpError> {
+    if live > limits.live_bytes {
+        return Err(OpError::Limit {
+            kind: LimitKind::LiveBytes,
+            limit: limits.live_bytes,
+            got: live,
         });
     }
     Ok(())

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::walk::Walk;
-use super::{Arg, Fixed, Place, Step, Target};
+use super::{Arg, Finish, Fixed, Place, Step, Target, widened_bytes};
 use crate::dtype::DType;
 use crate::error::{ExecError, LimitKind};
 use crate::graph::{Graph, Node, ValueId};
 use crate::limits::Limits;
-use crate::ops::Fact;
+use crate::ops::{Epilogue, Fact, TensorFact};
 use crate::tensor::{Value, element_count};
 
 fn is_exact_tensor(fact: &Fact) -> bool {
@@ -50,6 +50,12 @@ struct Layout<'a> {
     slots: Vec<(DType, usize)>,
     free: Vec<u32>,
     locals: Vec<Arc<Value>>,
+    /// By value: the last step that reads it under its own name.
+    reader: Vec<Option<usize>>,
+    /// By node: whether the step of a node before it does its work.
+    done: Vec<bool>,
+    /// The most bytes that one step holds besides the buffers.
+    temporary: u64,
 }
 
 impl<'a> Layout<'a> {
@@ -64,6 +70,9 @@ impl<'a> Layout<'a> {
             slots: Vec::new(),
             free: Vec::new(),
             locals: Vec::new(),
+            reader: vec![None; count],
+            done: vec![false; graph.nodes.len()],
+            temporary: 0,
         };
         for (i, id) in graph.inputs.iter().enumerate() {
             layout.places[id.index()] = Some(Place::Input(i as u32));
@@ -89,6 +98,7 @@ impl<'a> Layout<'a> {
             if !self.walk.evaluated[i] && !node.op.is_alias() {
                 for id in node.inputs.iter().flatten() {
                     self.readers[self.owner[id.index()] as usize] += 1;
+                    self.reader[id.index()] = Some(i);
                 }
             }
         }
@@ -98,7 +108,7 @@ impl<'a> Layout<'a> {
         }
         let mut steps = Vec::new();
         for (i, node) in self.graph.nodes.iter().enumerate() {
-            if self.walk.evaluated[i] {
+            if self.walk.evaluated[i] || self.done[i] {
                 continue;
             }
             if node.op.is_alias() {
@@ -110,6 +120,7 @@ impl<'a> Layout<'a> {
         let live = self.slots.iter().fold(0u64, |sum, (dtype, len)| {
             sum.saturating_add((*len as u64).saturating_mul(dtype.size_bytes() as u64))
         });
+        let live = live.saturating_add(self.temporary);
         if live > limits.live_bytes {
             return Err(ExecError::Limit {
                 kind: LimitKind::LiveBytes,
@@ -150,13 +161,24 @@ impl<'a> Layout<'a> {
             .iter()
             .map(|id| id.map(|id| self.arg(id)))
             .collect();
-        let outs: Box<[Target]> = self.walk.written[index]
+        let facts: Vec<(usize, Fact)> = node
+            .inputs
             .iter()
-            .zip(&node.outputs)
+            .enumerate()
+            .filter_map(|(at, id)| Some((at, self.walk.fact((*id)?))))
+            .collect();
+        let read = facts.iter().map(|(at, fact)| (*at, fact));
+        let widened = widened_bytes(node, read, &self.walk.written[index]);
+        self.temporary = self.temporary.max(widened);
+        let (finish, last) = self.finish(index);
+        let outputs = &self.graph.nodes[last].outputs;
+        let outs: Box<[Target]> = self.walk.written[last]
+            .iter()
+            .zip(outputs)
             .map(|(fact, id)| self.target(fact, *id))
             .collect();
         // Outputs nobody reads give their buffers back at once, inputs when their last reader ran.
-        for (id, target) in node.outputs.iter().zip(&outs) {
+        for (id, target) in outputs.iter().zip(&outs) {
             if id.is_none_or(|id| self.readers[id.index()] == 0) {
                 self.free.push(target.slot);
             }
@@ -172,7 +194,71 @@ impl<'a> Layout<'a> {
             node: index as u32,
             ins,
             outs,
+            finish,
         }
+    }
+
+    /// Finds the nodes whose work a step can do while it writes: an `Add` of a constant vector, then
+    /// a `Relu`, each the only reader of what comes before it. Returns what is left to do and the
+    /// node whose outputs the step writes. Only types that are not rounded between nodes qualify.
+    fn finish(&mut self, index: usize) -> (Finish, usize) {
+        let (mut finish, mut last) = (Finish::default(), index);
+        while let Some((next, epilogue, addend)) = self.epilogue(last) {
+            let fits = match epilogue {
+                Epilogue::Add => finish.add.is_none() && addend.is_some(),
+                Epilogue::Relu => true,
+            };
+            if !fits || !self.graph.nodes[index].op.accepts(epilogue) {
+                break;
+            }
+            match epilogue {
+                Epilogue::Add => finish.add = addend,
+                Epilogue::Relu => finish.relu = true,
+            }
+            self.done[next] = true;
+            last = next;
+            if finish.relu {
+                break;
+            }
+        }
+        (finish, last)
+    }
+
+    /// Finds the node that alone reads a node's only output and could run as its end, and what it
+    /// adds when that is a constant vector along the last axis.
+    fn epilogue(&self, node: usize) -> Option<(usize, Epilogue, Option<Arg>)> {
+        let &[Some(value)] = self.graph.nodes[node].outputs.as_slice() else {
+            return None;
+        };
+        let at = value.index();
+        if self.readers[at] != 1 || self.owner[at] as usize != at {
+            return None;
+        }
+        let next = self.reader[at]?;
+        let reader = &self.graph.nodes[next];
+        let epilogue = reader.op.epilogue()?;
+        let (Fact::Tensor(before), Some(Fact::Tensor(after))) =
+            (self.walk.fact(value), self.walk.written[next].first())
+        else {
+            return None;
+        };
+        if !matches!(before.dtype, DType::F32 | DType::F64) || before != *after {
+            return None;
+        }
+        let mut others = reader.inputs.iter().flatten().filter(|id| **id != value);
+        let addend = others.next().and_then(|id| self.column(*id, &before));
+        Some((next, epilogue, addend))
+    }
+
+    /// Names a constant that broadcasts along the last axis of a tensor only.
+    fn column(&self, id: ValueId, of: &TensorFact) -> Option<Arg> {
+        let Fact::Tensor(fact) = self.walk.fact(id) else {
+            return None;
+        };
+        let columns = *of.shape.last()?;
+        let constant = matches!(self.places[id.index()], Some(Place::Constant(_)));
+        let fits = fact.shape.last() == Some(&columns) && fact.count() == columns as u64;
+        (constant && fits && fact.dtype == of.dtype).then(|| self.arg(id))
     }
 
     fn arg(&self, id: ValueId) -> Arg {

@@ -6,11 +6,13 @@
 
 mod bounds;
 mod layout;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;
 
-pub(crate) use self::bounds::{check_fact, check_text, string_count};
+pub(crate) use self::bounds::{check_fact, check_live, check_text, string_count, widened_bytes};
 use self::layout::fix;
 pub(crate) use self::walk::{Want, walk};
 use crate::cost::Cost;
@@ -47,11 +49,21 @@ pub(crate) struct Target {
     pub(crate) shape: Box<[usize]>,
 }
 
-/// Runs one node.
+/// Says what a step does to its finished elements in place of the nodes after it.
+#[derive(Default)]
+pub(crate) struct Finish {
+    /// Adds a constant vector, one number for each column.
+    pub(crate) add: Option<Arg>,
+    /// Replaces negative values by zero.
+    pub(crate) relu: bool,
+}
+
+/// Runs one node, and those after it that it can finish.
 pub(crate) struct Step {
     pub(crate) node: u32,
     pub(crate) ins: Box<[Option<Arg>]>,
     pub(crate) outs: Box<[Target]>,
+    pub(crate) finish: Finish,
 }
 
 /// Holds everything decided before the run for one set of input shapes.

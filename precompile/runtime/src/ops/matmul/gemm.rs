@@ -7,7 +7,7 @@ use crate::cost::Cost;
 use crate::error::OpError;
 use crate::ops::dense::{Dense, Packed, pack, products};
 use crate::ops::work::{want_same, with_float};
-use crate::ops::{CostCx, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use crate::ops::{self, CostCx, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::tensor::{Element, Out, View};
 
 /// Computes alpha * A' * B' + beta * C, either side transposed on request.
@@ -103,6 +103,7 @@ impl Gemm {
         };
         let mut epilogue = Epilogue {
             alpha: T::of(self.alpha),
+            relu: cx.finish().relu,
             ..Epilogue::default()
         };
         let repeated;
@@ -114,15 +115,20 @@ impl Gemm {
                 epilogue.column_bias = Some(&repeated);
             }
             Some((Spread::Row, c)) => epilogue.row_bias = Some(c),
-            Some((Spread::Full, c)) => full = Some(c),
+            Some((Spread::Full, c)) => {
+                full = Some(c);
+                epilogue.relu = false;
+            }
             None => {}
         }
         let left = view(&left, [m, k], self.transposed[0]);
         T::write(out, |out| {
             gemm(cx.engine(), left, rhs, &epilogue, out, n);
             if let Some(c) = full {
+                let relu = cx.finish().relu;
                 for (out, c) in out.iter_mut().zip(c.iter()) {
-                    *out = Real::canonical(Real::plus(*out, *c));
+                    let sum = Real::canonical(Real::plus(*out, *c));
+                    *out = if relu && sum <= T::ZERO { T::ZERO } else { sum };
                 }
             }
             Ok(())
@@ -216,6 +222,10 @@ impl Op for Gemm {
 
     fn releases(&self, input: usize) -> bool {
         input == 1 && self.packed.is_some()
+    }
+
+    fn accepts(&self, epilogue: ops::Epilogue) -> bool {
+        epilogue == ops::Epilogue::Relu
     }
 }
 

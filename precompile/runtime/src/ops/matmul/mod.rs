@@ -14,6 +14,7 @@ use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
+use crate::ops;
 use crate::tensor::{Element, Out, View};
 
 /// Runs `$body` with `$T` an integer type that matrix products take.
@@ -152,7 +153,12 @@ pub(crate) fn multiply<T: Dense>(
     packed: Option<&PackedB<T>>,
     out: &mut [T],
 ) {
-    let (engine, epilogue) = (cx.engine(), Epilogue::default());
+    let engine = cx.engine();
+    let epilogue = Epilogue {
+        column_bias: cx.finish().add.and_then(T::slice),
+        relu: cx.finish().relu,
+        ..Epilogue::default()
+    };
     if stack.is_flat() {
         let rows = out.len().checked_div(stack.n).unwrap_or(0);
         let a = Matrix::row_major(a, rows, stack.k);
@@ -217,6 +223,11 @@ impl Op for MatMul {
 
     fn releases(&self, input: usize) -> bool {
         input == 1 && self.packed.is_some()
+    }
+
+    fn accepts(&self, _: ops::Epilogue) -> bool {
+        // Packed weights are one matrix: rows are joined, and columns are the output's last axis.
+        self.packed.is_some()
     }
 }
 
