@@ -2,6 +2,7 @@
 
 use assay_numerics::Engine;
 use assay_numerics::elementwise::{self, Activation, Unary, activate, clip};
+use assay_numerics::float::Float as _;
 use assay_numerics::math::{self, double, wide_activation};
 
 use super::work::{
@@ -262,6 +263,60 @@ impl Op for Clip {
     }
 }
 
+/// Multiplies the Swish of a gate by a second input of its shape.
+struct SwiGlu {
+    alpha: f32,
+}
+
+impl Op for SwiGlu {
+    fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
+        let (gate, x) = (cx.tensor(0)?, cx.tensor(1)?);
+        want_same(want_float(gate.dtype)?, x.dtype)?;
+        if gate.shape != x.shape {
+            return Err(OpError::Shape {
+                why: "gate and input must have one shape",
+                shapes: vec![gate.shape.clone(), x.shape.clone()],
+            });
+        }
+        Ok(vec![Fact::tensor(gate.dtype, gate.shape.clone())])
+    }
+
+    fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
+        let elements = cx.output(0)?.count();
+        Ok(Cost {
+            elements,
+            ..transcendental(cx)?
+        })
+    }
+
+    fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
+        let (gate, x) = (ins.get(0)?, ins.get(1)?);
+        if gate.dtype() == DType::F64 {
+            let alpha = f64::from(self.alpha);
+            let (gate, x) = (gate.as_slice::<f64>()?, x.as_slice::<f64>()?);
+            for ((out, gate), x) in outs[0].as_mut::<f64>()?.iter_mut().zip(gate).zip(x) {
+                *out = (wide_activation::swish(alpha, *gate) * *x).canonical();
+            }
+            return Ok(());
+        }
+        let (gate, x) = (f32::read(gate)?, f32::read(x)?);
+        f32::write(&mut outs[0], |out| {
+            math::swish_f32(cx.engine(), self.alpha, &gate, out);
+            for (out, x) in out.iter_mut().zip(x.iter()) {
+                *out = (*out * *x).canonical();
+            }
+            Ok(())
+        })
+    }
+}
+
+fn swiglu(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
+    cx.arity(2..=2, 1)?;
+    Ok(Box::new(SwiGlu {
+        alpha: cx.float_or("alpha", 1.0)?,
+    }))
+}
+
 fn sign_op(cx: &NodeCx<'_>, op: Unary) -> Result<Box<dyn Op>, OpError> {
     cx.arity(1..=1, 1)?;
     Ok(Box::new(SignOp { op }))
@@ -418,5 +473,6 @@ pub(crate) const TABLE: &[Entry] = &[
     Entry::onnx("Swish", 24, |cx| {
         with_alpha(cx, math::swish_f32, wide_activation::swish)
     }),
+    Entry::onnx("SwiGLU", 28, swiglu),
     Entry::onnx("Gelu", 20, gelu),
 ];

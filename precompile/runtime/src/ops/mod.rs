@@ -13,6 +13,7 @@ mod attention;
 mod attributes;
 mod bits;
 pub(crate) mod cast;
+mod causal;
 mod compare;
 mod context;
 mod control;
@@ -26,6 +27,7 @@ mod generate;
 mod loss;
 mod map;
 mod matmul;
+mod mel;
 mod ml;
 mod norm;
 mod patch;
@@ -40,6 +42,7 @@ mod random;
 mod rank;
 mod recurrent;
 mod reduce;
+mod region;
 mod resize;
 mod rotary;
 mod sample;
@@ -246,7 +249,8 @@ const FAMILIES: &[&[Entry]] = &[
     ml::TABLE,
     shape::TABLE,
     matmul::TABLE, conv::TABLE, attention::TABLE, recurrent::TABLE, quantize::TABLE, quantized::TABLE,
-    rotary::TABLE, einsum::TABLE, patch::TABLE, sample::TABLE,
+    rotary::TABLE, einsum::TABLE, patch::TABLE, sample::TABLE, region::TABLE,
+    causal::TABLE, mel::TABLE,
     moves::arrange::TABLE, moves::concat::TABLE, moves::gather::TABLE, moves::pad::TABLE,
     moves::repeat::TABLE, moves::reshape::TABLE, moves::scatter::TABLE, moves::slice::TABLE,
     moves::transpose::TABLE,

@@ -22,7 +22,7 @@ fn transform_cost(cx: &CostCx<'_>, dtype: DType, count: u64, points: u64) -> Cos
 }
 
 /// Reads an input of one whole number that is at least `least`.
-fn extent(view: View<'_>, least: i64) -> Result<usize, OpError> {
+pub(crate) fn extent(view: View<'_>, least: i64) -> Result<usize, OpError> {
     match view.to_i64s()?.as_slice() {
         [n] if *n >= least => Ok(*n as usize),
         [n] => Err(OpError::Value {
@@ -381,20 +381,24 @@ impl Op for Stft {
     }
 }
 
-fn window_op(cx: &NodeCx<'_>, function: WindowFunction) -> Result<Box<dyn Op>, OpError> {
-    cx.arity(1..=1, 1)?;
+/// Reads the number type that an operator without float inputs is asked for.
+pub(crate) fn number_type(cx: &NodeCx<'_>) -> Result<DType, OpError> {
     let number = i32::try_from(cx.int_or("output_datatype", 1)?).ok();
     let dtype = number
         .and_then(DType::from_onnx)
         .filter(|dtype| *dtype != DType::Str);
-    let dtype = dtype.ok_or(OpError::Attribute {
+    dtype.ok_or(OpError::Attribute {
         name: "output_datatype",
         why: "is not a supported number type",
-    })?;
+    })
+}
+
+fn window_op(cx: &NodeCx<'_>, function: WindowFunction) -> Result<Box<dyn Op>, OpError> {
+    cx.arity(1..=1, 1)?;
     Ok(Box::new(Window {
         function,
         periodic: cx.flag("periodic", true)?,
-        dtype,
+        dtype: number_type(cx)?,
     }))
 }
 

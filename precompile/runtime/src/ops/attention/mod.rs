@@ -1,5 +1,6 @@
 //! Attention: scaled dot products with masks, windows, grouped heads and a cache of keys and values.
 
+mod linear;
 mod mask;
 mod sizes;
 
@@ -382,4 +383,4 @@ fn build(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError> {
 }
 
 /// Lists the family.
-pub(crate) const TABLE: &[Entry] = &[Entry::onnx("Attention", 23, build)];
+pub(crate) const TABLE: &[Entry] = &[Entry::onnx("Attention", 23, build), linear::ENTRY];
