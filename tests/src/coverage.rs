@@ -116,7 +116,8 @@ fn absolute(case: &Case) -> f64 {
     }
 }
 
-fn kind(port: &PortKind) -> Kind {
+/// Returns the kind of value that a port declares.
+pub fn kind(port: &PortKind) -> Kind {
     match port {
         PortKind::Tensor { .. } => Kind::Tensor,
         PortKind::Sequence => Kind::Sequence,
