@@ -5,6 +5,7 @@ mod client;
 mod dev;
 mod file;
 mod infer;
+mod limits;
 mod model;
 mod node;
 mod progress;

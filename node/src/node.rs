@@ -8,12 +8,12 @@ use std::{
 
 use assay_chain::Chain;
 use assay_pool::{Limits, Pool};
-use assay_rpc::{Backend, CallLimits, ServerOptions, start};
+use assay_rpc::{Backend, start};
 use assay_state::Store;
 use assay_types::Genesis;
 use clap::{Args, Subcommand};
 
-use crate::{cli::Failure, file::write_whole, serve};
+use crate::{cli::Failure, file::write_whole, limits::RpcLimits, serve};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -81,6 +81,8 @@ struct Listen {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
+    #[command(flatten)]
+    limits: RpcLimits,
 }
 
 /// Runs a subcommand.
@@ -174,9 +176,9 @@ fn import_blocks(chain: &Chain, path: &Path) -> Result<u64, Failure> {
 
 fn answer(chain: Chain, listen: &Listen) -> Result<(), Failure> {
     let pool = Arc::new(Pool::new(Limits::default()));
-    let backend = Arc::new(Backend::new(Arc::new(chain), pool, CallLimits::default()));
+    let backend = Arc::new(Backend::new(Arc::new(chain), pool, listen.limits.calls()));
     serve::block_on(async {
-        let options = ServerOptions::new((listen.host, listen.port).into());
+        let options = listen.limits.server(listen.host, listen.port);
         let (address, handle) = start(backend, options).await.map_err(Failure::failed)?;
         println!("Listening on {address}");
         serve::stopped().await?;

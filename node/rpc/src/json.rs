@@ -123,6 +123,22 @@ pub(crate) fn receipts(
     Ok(out)
 }
 
+/// Writes the receipt of one transaction; null when the block has none at that position.
+pub(crate) fn one_receipt(
+    stored: &StoredBlock,
+    receipts: &[Receipt],
+    index: usize,
+    blobs: Option<BlobParams>,
+) -> Result<Value, RpcError> {
+    let Some(receipt) = receipts.get(index) else {
+        return Ok(Value::Null);
+    };
+    let before = receipts.get(..index).unwrap_or_default();
+    let gas_before = before.last().map_or(0, Receipt::cumulative_gas_used);
+    let first_log = before.iter().map(|earlier| earlier.logs().len()).sum();
+    self::receipt(stored, index, receipt, gas_before, first_log, blobs)
+}
+
 fn receipt(
     stored: &StoredBlock,
     index: usize,

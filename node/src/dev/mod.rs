@@ -10,7 +10,7 @@ use alloy_primitives::U256;
 use assay_chain::{Chain, Held, Models, registry};
 use assay_dev::{Accounts, Dev, DevGenesis, add_file, dev_params, pin_examples};
 use assay_pool::{Limits, Pool};
-use assay_rpc::{Backend, CallLimits, ServerOptions, start};
+use assay_rpc::{Backend, start};
 use assay_runtime::Limits as ModelLimits;
 use assay_state::{ModelStore, Store};
 
@@ -50,11 +50,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         settings.automine = options.block_time.is_none() && !options.no_mining;
     });
     serve::block_on(async {
-        let backend = Backend::with_dev(Arc::clone(&dev), CallLimits::default());
+        let backend = Backend::with_dev(Arc::clone(&dev), options.limits.calls());
         let uploads = options.host.is_loopback() || options.allow_upload;
         let backend = Arc::new(backend.accept_uploads(uploads));
         let screen = Arc::clone(&backend);
-        let server = ServerOptions::new((options.host, options.port).into());
+        let server = options.limits.server(options.host, options.port);
         let (address, handle) = start(backend, server).await.map_err(|error| {
             Failure::failed(error).hint("another --port, or stop what listens on this one")
         })?;

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::cli::Failure;
+use crate::{cli::Failure, limits::RpcLimits};
 
 /// Runs a chain for development: instant blocks, rich accounts, anvil's methods.
 #[derive(Args)]
@@ -74,6 +74,8 @@ pub(crate) struct Options {
     /// Not supported; named so that it is refused with a reason.
     #[arg(long, short, hide = true)]
     pub(crate) fork_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: RpcLimits,
 }
 
 impl Options {

@@ -5,10 +5,11 @@ use alloy_eips::{
     BlockId, BlockNumberOrTag,
     eip2718::{EIP4844_TX_TYPE_ID, Encodable2718 as _},
     eip7594::BlobTransactionSidecarVariant,
+    eip7840::BlobParams,
 };
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::Decodable as _;
-use assay_types::Transaction;
+use assay_types::{Header, Transaction};
 use serde_json::Value;
 
 use crate::{
@@ -304,17 +305,22 @@ fn encode(transaction: &Transaction) -> Bytes {
 }
 
 fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let hash = arguments.hash()?;
-    let reader = backend.chain.reader()?;
-    let Some(place) = reader.place(hash)? else {
-        return Ok(Value::Null);
+    let found = receipt_of(backend, arguments.hash()?)?;
+    Ok(found.unwrap_or(Value::Null))
+}
+
+/// Writes the receipt of a mined transaction.
+pub(crate) fn receipt_of(backend: &Backend, hash: B256) -> Result<Option<Value>, RpcError> {
+    let Some((at, index)) = backend.locate(hash)? else {
+        return Ok(None);
     };
-    let at = At::mined(reader, place.number);
-    let receipts = receipts_at(backend, &at)?;
-    Ok(receipts
-        .into_iter()
-        .nth(place.index as usize)
-        .unwrap_or(Value::Null))
+    let block = at.block()?;
+    let blobs = blob_params(backend, &block.block.header);
+    json::one_receipt(&block, &at.receipts()?, index, blobs).map(Some)
+}
+
+fn blob_params(backend: &Backend, header: &Header) -> Option<BlobParams> {
+    backend.chain.spec().blob_params(header.timestamp)
 }
 
 fn block_receipts(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
@@ -329,10 +335,7 @@ fn block_receipts(backend: &Backend, arguments: &mut Arguments) -> Result<Value,
 pub(crate) fn receipts_at(backend: &Backend, at: &At) -> Result<Vec<Value>, RpcError> {
     let block = at.block()?;
     let receipts = at.receipts()?;
-    let blobs = backend
-        .chain
-        .spec()
-        .blob_params(block.block.header.timestamp);
+    let blobs = blob_params(backend, &block.block.header);
     json::receipts(&block, &receipts, blobs)
 }
 

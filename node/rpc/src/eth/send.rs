@@ -12,13 +12,12 @@ use crate::{
     Backend, RpcError,
     arguments::Arguments,
     eth::{
-        block::{decode, receipts_at},
+        block::{decode, receipt_of},
         call::{estimate, scene},
     },
     fees, json,
     json::value,
     method::{Method, heavy, light},
-    resolve::At,
 };
 
 pub(crate) const METHODS: &[Method] = &[
@@ -47,7 +46,7 @@ fn send_raw(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcEr
 
 fn send_raw_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let hash = submit_raw(backend, arguments)?;
-    receipt_of(backend, hash)
+    mined_receipt(backend, hash)
 }
 
 fn submit_raw(backend: &Backend, arguments: &mut Arguments) -> Result<B256, RpcError> {
@@ -84,19 +83,10 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
     Ok(hash)
 }
 
-fn receipt_of(backend: &Backend, hash: B256) -> Result<Value, RpcError> {
-    let reader = backend.chain.reader()?;
-    let Some(place) = reader.place(hash)? else {
-        return Err(RpcError::server(format!(
-            "transaction {hash} was added but is not mined yet"
-        )));
-    };
-    let at = At::mined(reader, place.number);
-    let receipts = receipts_at(backend, &at)?;
-    Ok(receipts
-        .into_iter()
-        .nth(place.index as usize)
-        .unwrap_or(Value::Null))
+fn mined_receipt(backend: &Backend, hash: B256) -> Result<Value, RpcError> {
+    receipt_of(backend, hash)?.ok_or_else(|| {
+        RpcError::server(format!("transaction {hash} was added but is not mined yet"))
+    })
 }
 
 fn send(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
@@ -106,7 +96,7 @@ fn send(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError>
 
 fn send_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let (transaction, sender) = signed(backend, arguments.next()?)?;
-    receipt_of(backend, submit(backend, transaction, sender)?)
+    mined_receipt(backend, submit(backend, transaction, sender)?)
 }
 
 /// Completes a request and signs it with a developer's key.
