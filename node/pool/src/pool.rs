@@ -1,7 +1,7 @@
 //! The pool itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +15,8 @@ use assay_types::Transaction;
 
 use crate::{Admission, Best, PoolError};
 
+/// Arrivals remembered for whoever asks what is new.
+const REMEMBERED_ARRIVALS: usize = 65_536;
 /// A replacement must pay this many percent more, in fee and in tip.
 const REPLACEMENT_PERCENT: u128 = 10;
 
@@ -86,6 +88,8 @@ struct Inner {
     by_hash: HashMap<B256, Arc<Waiting>>,
     size_bytes: usize,
     arrivals: u64,
+    /// Hashes of the last arrivals, the newest last.
+    recent: VecDeque<B256>,
 }
 
 impl Pool {
@@ -124,8 +128,7 @@ impl Pool {
         admission.check(&transaction)?;
         inner.check_place(&transaction, sender, self.limits.per_sender)?;
         inner.make_room(&transaction, size, &self.limits)?;
-        let arrival = inner.arrivals;
-        inner.arrivals += 1;
+        let arrival = inner.arrive(hash);
         let entry = inner.senders.entry(sender).or_default();
         entry.next = entry.next.max(admission.account.nonce);
         inner.insert(Waiting {
@@ -189,9 +192,10 @@ impl Pool {
     /// Drops everything.
     pub fn clear(&self) {
         let mut inner = self.lock_changed();
-        let arrivals = inner.arrivals;
+        let (arrivals, recent) = (inner.arrivals, std::mem::take(&mut inner.recent));
         *inner = Inner {
             arrivals,
+            recent,
             ..Inner::default()
         };
     }
@@ -242,6 +246,21 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Counts the transactions that ever arrived.
+    #[must_use]
+    pub fn arrivals(&self) -> u64 {
+        self.lock().arrivals
+    }
+
+    /// Lists the hashes of what arrived since so many had, as far back as is remembered.
+    #[must_use]
+    pub fn arrived_since(&self, arrivals: u64) -> Vec<B256> {
+        let inner = self.lock();
+        let new = usize::try_from(inner.arrivals.saturating_sub(arrivals)).unwrap_or(usize::MAX);
+        let old = inner.recent.len().saturating_sub(new);
+        inner.recent.iter().skip(old).copied().collect()
     }
 
     /// Counts the changes of what waits: while the number stays, so does the content.
@@ -322,6 +341,17 @@ impl Inner {
             self.remove(hash);
         }
         Ok(())
+    }
+
+    /// Counts an arrival and returns its number.
+    fn arrive(&mut self, hash: B256) -> u64 {
+        let arrival = self.arrivals;
+        self.arrivals = arrival.saturating_add(1);
+        if self.recent.len() >= REMEMBERED_ARRIVALS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(hash);
+        arrival
     }
 
     fn insert(&mut self, waiting: Waiting) {

@@ -198,3 +198,18 @@ fn blobs_wait_only_where_the_chain_has_them() {
     };
     pool.admit(blob, sender(1), &rich).unwrap();
 }
+
+#[test]
+fn arrivals_are_told_once_each_even_when_they_are_gone() {
+    let pool = Pool::default();
+    let admit = |nonce| {
+        let new = transaction(nonce, 100, 1);
+        pool.admit(new, sender(1), &admission(0)).unwrap()
+    };
+    let (first, asked) = (admit(0), pool.arrivals());
+    let (second, third) = (admit(1), admit(2));
+    pool.clear();
+    assert_eq!(pool.arrived_since(asked), [second, third]);
+    assert_eq!(pool.arrived_since(0), [first, second, third]);
+    assert!(pool.arrived_since(pool.arrivals()).is_empty());
+}

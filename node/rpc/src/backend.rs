@@ -2,11 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use alloy_primitives::B256;
 use assay_chain::Chain;
 use assay_dev::Dev;
 use assay_pool::Pool;
+use tokio::sync::broadcast;
 
 use crate::{filters::Filters, pending::PendingCache};
+
+/// Transactions a slow subscriber may lag behind before it is told no more.
+const ADMITTED_BACKLOG: usize = 16_384;
 
 /// Bounds on what one call may cost this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct Backend {
     pub(crate) pending: PendingCache,
     /// Whether models may be uploaded.
     pub(crate) uploads: bool,
+    /// Tells subscribers of transactions as they come to wait for a block.
+    pub(crate) admitted: broadcast::Sender<B256>,
     filters: Mutex<Filters>,
 }
 
@@ -71,6 +78,7 @@ impl Backend {
             limits,
             pending: PendingCache::default(),
             uploads: false,
+            admitted: broadcast::channel(ADMITTED_BACKLOG).0,
             filters: Mutex::default(),
         }
     }
@@ -86,6 +94,7 @@ impl Backend {
             limits,
             pending: PendingCache::default(),
             uploads: false,
+            admitted: broadcast::channel(ADMITTED_BACKLOG).0,
             filters: Mutex::default(),
         }
     }

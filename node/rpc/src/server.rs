@@ -1,14 +1,21 @@
 //! The server: HTTP and WebSocket on one port, limits, CORS, subscriptions.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
+use alloy_primitives::B256;
 use alloy_rpc_types_eth::Filter;
 use assay_chain::Executed;
 use jsonrpsee::{
-    RpcModule, SubscriptionMessage,
-    core::SubscriptionError,
+    RpcModule, SubscriptionMessage, SubscriptionSink,
+    core::{SubscriptionError, traits::IdProvider},
     server::{BatchRequestConfig, PendingSubscriptionSink, Server, ServerConfig, ServerHandle},
-    types::{ErrorObjectOwned, Params},
+    types::{ErrorObjectOwned, Params, SubscriptionId},
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -86,6 +93,7 @@ pub async fn start(
         .set_batch_request_config(BatchRequestConfig::Limit(options.max_batch))
         .max_connections(options.max_connections)
         .max_subscriptions_per_connection(options.max_subscriptions)
+        .set_id_provider(Quantities::default())
         .set_tcp_no_delay(true)
         .build();
     let listen = |source| ServerError::Listen {
@@ -100,6 +108,17 @@ pub async fn start(
         .map_err(listen)?;
     let address = server.local_addr().map_err(listen)?;
     Ok((address, server.start(module(backend)?)))
+}
+
+/// Names subscriptions by quantities, as geth does: some clients take no numbers.
+#[derive(Debug, Default)]
+struct Quantities(AtomicU64);
+
+impl IdProvider for Quantities {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        let id = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        SubscriptionId::Str(format!("{id:#x}").into())
+    }
 }
 
 fn module(backend: Arc<Backend>) -> Result<RpcModule<Arc<Backend>>, ServerError> {
@@ -171,7 +190,6 @@ fn to_wire(error: RpcError) -> ErrorObjectOwned {
 struct News {
     number: u64,
     header: Option<Value>,
-    transactions: Vec<Value>,
 }
 
 impl News {
@@ -180,16 +198,9 @@ impl News {
         let header = json::header(block.header(), block.hash())
             .ok()
             .map(Value::from);
-        let transactions = block
-            .block()
-            .body
-            .transactions
-            .iter()
-            .filter_map(|tx| json::value(tx.tx_hash()).ok());
         Self {
             number: block.header().number,
             header,
-            transactions: transactions.collect(),
         }
     }
 }
@@ -236,6 +247,9 @@ async fn serve(
         }
     };
     let sink = pending.accept().await?;
+    if matches!(topic, Topic::Transactions) {
+        return serve_transactions(sink, backend.admitted.subscribe()).await;
+    }
     loop {
         let news = tokio::select! {
             () = sink.closed() => return Ok(()),
@@ -254,10 +268,31 @@ async fn serve(
     }
 }
 
+/// Tells a subscriber of transactions as they come to wait for a block.
+async fn serve_transactions(
+    sink: SubscriptionSink,
+    mut admitted: broadcast::Receiver<B256>,
+) -> Result<(), SubscriptionError> {
+    loop {
+        let hash = tokio::select! {
+            () = sink.closed() => return Ok(()),
+            received = admitted.recv() => match received {
+                Ok(hash) => hash,
+                Err(_) => return Ok(()),
+            },
+        };
+        let message: SubscriptionMessage = serde_json::value::to_raw_value(&hash)?.into();
+        if sink.send(message).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
 fn items(topic: &Topic, backend: &Backend, news: &News) -> Vec<Value> {
     match topic {
         Topic::Heads => news.header.iter().cloned().collect(),
-        Topic::Transactions => news.transactions.clone(),
+        // Told one by one as they arrive, not by the block.
+        Topic::Transactions => Vec::new(),
         Topic::Logs(filter) => {
             let logs = backend
                 .chain

@@ -147,10 +147,13 @@ fn new_pending_filter(backend: &Backend, _: &mut Arguments) -> Result<Value, Rpc
 }
 
 fn install(backend: &Backend, watched: Watched) -> Result<Value, RpcError> {
-    let head = backend.chain.head().header.number;
+    let next = match watched {
+        Watched::Transactions => backend.pool.arrivals(),
+        Watched::Blocks | Watched::Logs(_) => backend.chain.head().header.number.saturating_add(1),
+    };
     let id = backend
         .filters()
-        .install(watched, head, backend.limits.filters);
+        .install(watched, next, backend.limits.filters);
     id.map(quantity)
         .ok_or_else(|| RpcError::server("too many filters"))
 }
@@ -162,27 +165,21 @@ fn id(arguments: &mut Arguments) -> Result<U256, RpcError> {
 fn filter_changes(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let id = id(arguments)?;
     let reader = backend.chain.reader()?;
-    let taken = backend.filters().advance(id, reader.tip());
-    let Some((watched, first)) = taken else {
-        return Err(RpcError::server("filter not found"));
+    let unknown = || RpcError::server("filter not found");
+    let watched = backend.filters().get(id).ok_or_else(unknown)?;
+    let end = match watched {
+        Watched::Transactions => backend.pool.arrivals(),
+        Watched::Blocks | Watched::Logs(_) => reader.tip().saturating_add(1),
     };
-    let blocks = first..=reader.tip();
+    let first = backend.filters().advance(id, end).ok_or_else(unknown)?;
     match watched {
         Watched::Blocks => {
-            let hashes = blocks
+            let hashes = (first..end)
                 .filter_map(|number| reader.hash(number).transpose())
                 .collect::<Result<Vec<_>, _>>()?;
             value(&hashes)
         }
-        Watched::Transactions => {
-            let mut hashes = Vec::new();
-            for number in blocks {
-                let block = reader.block(number)?;
-                let transactions = block.iter().flat_map(|b| &b.block.body.transactions);
-                hashes.extend(transactions.map(|transaction| *transaction.tx_hash()));
-            }
-            value(&hashes)
-        }
+        Watched::Transactions => value(&backend.pool.arrived_since(first)),
         Watched::Logs(filter) => {
             let query = query(&filter);
             let mut logs = Vec::new();

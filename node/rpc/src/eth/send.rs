@@ -77,6 +77,8 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
         return Err(RpcError::server("max fee per gas less than block base fee"));
     }
     let hash = backend.pool.admit(transaction, sender, &admission)?;
+    // Without subscribers nobody listens: that is no failure.
+    let _ = backend.admitted.send(hash);
     if let Some(dev) = instant {
         dev.submitted(hash)?;
     }

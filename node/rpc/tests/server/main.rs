@@ -7,9 +7,11 @@
 
 mod debug;
 mod developer;
+mod ethereum;
 mod limits;
 mod node;
 mod otterscan;
 mod pending;
 mod sign;
+mod subscription;
 mod trace;

@@ -55,6 +55,11 @@ impl Node {
         }
     }
 
+    /// Returns where the node listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Posts a body and returns the status and what came back.
     pub(crate) fn post(&self, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
