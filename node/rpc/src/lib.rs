@@ -27,6 +27,7 @@ mod pending;
 mod replay;
 mod resolve;
 mod server;
+mod storage_range;
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Backend, RpcError, anvil, arguments::Arguments, assay, debug, erc20, error::METHOD_NOT_FOUND,
-    eth, evm, net, ots, testing, trace, txpool, web3,
+    eth, evm, net, ots, storage_range, testing, trace, txpool, web3,
 };
 
 /// What answers a call.
@@ -61,6 +61,7 @@ const COMMON: &[&[Method]] = &[
     web3::METHODS,
     txpool::METHODS,
     debug::METHODS,
+    storage_range::METHODS,
     trace::METHODS,
     ots::METHODS,
     testing::METHODS,

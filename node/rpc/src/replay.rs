@@ -1,11 +1,13 @@
 //! Executes blocks of the chain again, with an inspector that watches.
 
-use alloy_primitives::Address;
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionInfo;
 use assay_executor::{ChainEvm, Evm as _, EvmContext, Execution};
 use assay_state::{StateSnapshot, StoredBlock};
 use assay_types::Transaction;
-use revm::{Inspector, context::result::ResultAndState};
+use revm::{Database as _, Inspector, context::result::ResultAndState};
 
 use crate::{Backend, RpcError, resolve::At};
 
@@ -43,6 +45,34 @@ where
         })
     }
 
+    /// Executes the transactions before `index`, with nobody watching.
+    pub(crate) fn skip_to(&mut self, index: usize) -> Result<(), RpcError> {
+        while self.next < index {
+            let (transaction, sender) = transaction(self.block, self.next)?;
+            self.execution.transact(transaction, sender)?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Lists the slots of an account that the transactions so far have read or written.
+    pub(crate) fn slots_met(&mut self, address: Address) -> BTreeSet<U256> {
+        let accounts = &self.execution.evm_mut().db_mut().cache.accounts;
+        let account = accounts.get(&address).and_then(|met| met.account.as_ref());
+        account.map_or_else(BTreeSet::new, |account| {
+            account.storage.keys().copied().collect()
+        })
+    }
+
+    /// Reads a slot as the transactions so far have left it.
+    pub(crate) fn storage(&mut self, address: Address, slot: U256) -> Result<U256, RpcError> {
+        let db = self.execution.evm_mut().db_mut();
+        // The account must be there before its slots can be asked for.
+        db.basic(address)
+            .and_then(|_| db.storage(address, slot))
+            .map_err(RpcError::internal)
+    }
+
     /// Executes transaction `index` under an inspector, after those before it without one. `look`
     /// sees the result beside the state before the transaction.
     pub(crate) fn watch<T>(
@@ -51,11 +81,7 @@ where
         inspector: I,
         look: impl FnOnce(&mut ChainEvm<StateSnapshot, I>, &ResultAndState) -> T,
     ) -> Result<T, RpcError> {
-        while self.next < index {
-            let (transaction, sender) = transaction(self.block, self.next)?;
-            self.execution.transact(transaction, sender)?;
-            self.next += 1;
-        }
+        self.skip_to(index)?;
         let (transaction, sender) = transaction(self.block, index)?;
         let evm = self.execution.evm_mut();
         *evm.inspector_mut() = inspector;

@@ -1,5 +1,7 @@
 //! Reads of one moment of the store: blocks, transactions, receipts, records, states, proofs.
 
+use std::collections::BTreeSet;
+
 use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Decodable;
@@ -206,10 +208,41 @@ impl Reader {
             ))?
             .map(|entry| {
                 let (key, value) = entry?;
-                let slot = U256::from_be_slice(key.value().get(20..).unwrap_or_default());
-                Ok((slot, U256::from_be_bytes(value.value())))
+                Ok((
+                    slot_of_key(&key.value()),
+                    U256::from_be_bytes(value.value()),
+                ))
             })
             .collect()
+    }
+
+    /// Lists all slots of an account that hold something in the newest state or did in one that is
+    /// kept; `None` when they are more than `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn slots_ever_used(
+        &self,
+        address: Address,
+        limit: usize,
+    ) -> Result<Option<BTreeSet<U256>>, StateError> {
+        let mut slots = BTreeSet::new();
+        let prefix = address.as_slice();
+        let now = self.transaction.open_table(tables::STORAGE)?;
+        for entry in now.range(prefix_range::<{ tables::SLOT_KEY_BYTES }>(prefix))? {
+            slots.insert(slot_of_key(&entry?.0.value()));
+            if slots.len() > limit {
+                return Ok(None);
+            }
+        }
+        let before = self.transaction.open_table(tables::STORAGE_HISTORY)?;
+        for entry in before.range(prefix_range::<60>(prefix))? {
+            slots.insert(slot_of_key(&entry?.0.value()));
+            if slots.len() > limit {
+                return Ok(None);
+            }
+        }
+        Ok(Some(slots))
     }
 
     /// Lists all accounts of the newest state, in order.
@@ -287,6 +320,11 @@ impl Reader {
         let table = self.transaction.open_table(table)?;
         Ok(table.get(number)?.map(|bytes| bytes.value().to_vec()))
     }
+}
+
+/// Reads the slot out of a key that begins with an address and a slot.
+fn slot_of_key(key: &[u8]) -> U256 {
+    U256::from_be_slice(key.get(20..52).unwrap_or_default())
 }
 
 fn read_u64(

@@ -74,3 +74,42 @@ fn code_is_found_by_its_hash_and_by_gets_of_the_database() {
     assert_eq!(node.call("debug_dbGet", json!([key])), "0x6001");
     assert_eq!(node.call("debug_dbGet", json!(["0x00"])), Value::Null);
 }
+
+/// Stores its calldata's second word in the slot its first word names.
+const CELLS: &str = "0x6020355f355500";
+
+#[test]
+fn storage_is_listed_as_it_was_before_a_transaction() {
+    let node = Node::start();
+    node.put_code(CELLS);
+    node.call("anvil_setAutomine", json!([false]));
+    let write = |slot: u8, word: u8| {
+        let data = format!("0x{slot:064x}{word:064x}");
+        let send = json!([{"from": ALICE, "to": CONTRACT, "data": data, "gas": "0x186a0"}]);
+        node.call("eth_sendTransaction", send)
+    };
+    write(1, 5);
+    write(2, 6);
+    write(1, 0);
+    node.call("evm_mine", json!([]));
+    let hash = node.call("eth_getBlockByNumber", json!(["latest", false]))["hash"].clone();
+    let range = |index: u64, most: u64| {
+        let params = json!([hash, index, CONTRACT, "0x", most]);
+        node.call("debug_storageRangeAt", params)
+    };
+    let size = |answer: &Value| answer["storage"].as_object().unwrap().len();
+    assert_eq!(
+        [0, 1, 2, 3].map(|index| size(&range(index, 9))),
+        [0, 1, 2, 1]
+    );
+    let first = range(2, 1);
+    let (shown, next) = (first["storage"].as_object().unwrap(), &first["nextKey"]);
+    let params = json!([hash, 2, CONTRACT, next, 9]);
+    let second = node.call("debug_storageRangeAt", params);
+    assert_eq!((size(&second), &second["nextKey"]), (1, &Value::Null));
+    assert!(
+        second["storage"]
+            .get(shown.keys().next().unwrap())
+            .is_none()
+    );
+}

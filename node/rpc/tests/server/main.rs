@@ -8,6 +8,7 @@
 mod debug;
 mod developer;
 mod ethereum;
+mod inference;
 mod limits;
 mod node;
 mod otterscan;

@@ -8,9 +8,11 @@ use std::{
 
 use alloy_primitives::U256;
 use assay_chain::Chain;
-use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis};
+use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, Models};
 use assay_pool::Pool;
+use assay_precompile::Host;
 use assay_rpc::{Backend, CallLimits, ServerOptions, start};
+use assay_runtime::{Limits as ModelLimits, numerics::Engine};
 use assay_state::Store;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -34,15 +36,26 @@ impl Node {
 
     /// Starts a node with limits of the test's own.
     pub(crate) fn with_limits(limits: CallLimits, server: impl FnOnce(&mut ServerOptions)) -> Self {
-        let accounts = Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap();
-        let ether = U256::from(10_u64.pow(18));
-        let rich = accounts.addresses().into_iter();
-        let genesis = DevGenesis {
-            accounts: rich.map(|a| (a, ether * U256::from(100))).collect(),
+        let chain = chain(DevGenesis::default());
+        Self::serve(chain, limits, server)
+    }
+
+    /// Starts a node whose chain has the trained example models.
+    pub(crate) fn with_examples() -> Self {
+        let mut models = Models::default();
+        models.add_examples(&ModelLimits::default()).unwrap();
+        let chain = chain(DevGenesis {
+            models: models.described().to_vec(),
+            validator: accounts().validator(),
             ..DevGenesis::default()
-        };
-        let chain = Chain::open(&genesis.build().unwrap(), Store::in_memory().unwrap()).unwrap();
-        let dev = Dev::new(Arc::new(chain), Arc::new(Pool::default()), accounts).unwrap();
+        });
+        let host = Host::new(Box::new(models), ModelLimits::default(), Engine::single());
+        let chain = chain.with_models(Arc::new(host));
+        Self::serve(chain, CallLimits::default(), |_| ())
+    }
+
+    fn serve(chain: Chain, limits: CallLimits, server: impl FnOnce(&mut ServerOptions)) -> Self {
+        let dev = Dev::new(Arc::new(chain), Arc::new(Pool::default()), accounts()).unwrap();
         let backend = Arc::new(Backend::with_dev(Arc::new(dev), limits));
         let mut options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         server(&mut options);
@@ -118,6 +131,20 @@ impl Node {
             receipt["transactionHash"].clone(),
         )
     }
+}
+
+fn accounts() -> Accounts {
+    Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap()
+}
+
+fn chain(genesis: DevGenesis) -> Chain {
+    let balance = U256::from(10_u64.pow(18)) * U256::from(100);
+    let rich = accounts().addresses().into_iter();
+    let genesis = DevGenesis {
+        accounts: rich.map(|address| (address, balance)).collect(),
+        ..genesis
+    };
+    Chain::open(&genesis.build().unwrap(), Store::in_memory().unwrap()).unwrap()
 }
 
 /// Code that pays one wei on to an account and stops.
