@@ -35,3 +35,42 @@ pub fn rewards(spec: &ChainSpec, block: &Block) -> Rewards {
         uncles: ommers.iter().map(uncle).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::BlockBody;
+    use assay_types::{ChainConfig, Header};
+
+    use super::*;
+
+    fn block(number: u64, difficulty: u64, uncles: &[u64]) -> Block {
+        let header = |number| Header {
+            number,
+            difficulty: U256::from(difficulty),
+            beneficiary: Address::with_last_byte(1),
+            ..Header::default()
+        };
+        let ommers = uncles.iter().map(|number| header(*number)).collect();
+        let body = BlockBody {
+            ommers,
+            ..BlockBody::default()
+        };
+        Block::new(header(number), body)
+    }
+
+    #[test]
+    fn miner_earns_a_share_for_each_uncle_and_uncles_earn_less_with_age() {
+        let config = ChainConfig {
+            terminal_total_difficulty: Some(U256::ZERO),
+            ..ChainConfig::default()
+        };
+        let spec = ChainSpec::new(config, None);
+        let ether = |thousandths: u64| U256::from(thousandths) * U256::from(10_u64.pow(15));
+        let paid = rewards(&spec, &block(3, 1, &[2, 1]));
+        let miner = Address::with_last_byte(1);
+        let own = ether(5_000) + ether(5_000) / U256::from(32) * U256::from(2);
+        assert_eq!(paid.block, Some((miner, own)));
+        assert_eq!(paid.uncles, [(miner, ether(4_375)), (miner, ether(3_750))]);
+        assert_eq!(rewards(&spec, &block(3, 0, &[])), Rewards::default());
+    }
+}

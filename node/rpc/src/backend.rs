@@ -8,7 +8,7 @@ use assay_dev::Dev;
 use assay_pool::Pool;
 use tokio::sync::broadcast;
 
-use crate::{filters::Filters, pending::PendingCache};
+use crate::{filters::Filters, mined::Mined, pending::PendingCache};
 
 /// Transactions a slow subscriber may lag behind before it is told no more.
 const ADMITTED_BACKLOG: usize = 16_384;
@@ -64,6 +64,7 @@ pub struct Backend {
     pub(crate) uploads: bool,
     /// Tells subscribers of transactions as they come to wait for a block.
     pub(crate) admitted: broadcast::Sender<B256>,
+    pub(crate) mined: Arc<Mined>,
     filters: Mutex<Filters>,
 }
 
@@ -72,6 +73,7 @@ impl Backend {
     #[must_use]
     pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, limits: CallLimits) -> Self {
         Self {
+            mined: Mined::watch(&chain),
             chain,
             pool,
             dev: None,
@@ -88,14 +90,8 @@ impl Backend {
     pub fn with_dev(dev: Arc<Dev>, limits: CallLimits) -> Self {
         let (chain, pool) = (Arc::clone(dev.chain()), Arc::clone(dev.pool()));
         Self {
-            chain,
-            pool,
             dev: Some(dev),
-            limits,
-            pending: PendingCache::default(),
-            uploads: false,
-            admitted: broadcast::channel(ADMITTED_BACKLOG).0,
-            filters: Mutex::default(),
+            ..Self::new(chain, pool, limits)
         }
     }
 

@@ -21,6 +21,7 @@ mod fees;
 mod filters;
 mod json;
 mod method;
+mod mined;
 mod net;
 mod ots;
 mod pending;

@@ -1,12 +1,14 @@
 //! `eth_`: sending, and the accounts that may.
 
+use std::time::Duration;
+
 use alloy_consensus::{Transaction as _, TypedTransaction};
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_dev::Dev;
 use assay_pool::Admission;
 use assay_types::{StateView as _, Transaction};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Backend, RpcError,
@@ -19,6 +21,11 @@ use crate::{
     json::value,
     method::{Method, heavy, light},
 };
+
+/// Longest a call waits for its transaction's block.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Code EIP-7966 gives to a transaction that was taken and is in no block in time.
+const NOT_MINED_YET: i32 = 4;
 
 pub(crate) const METHODS: &[Method] = &[
     light("eth_accounts", accounts),
@@ -46,7 +53,7 @@ fn send_raw(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcEr
 
 fn send_raw_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let hash = submit_raw(backend, arguments)?;
-    mined_receipt(backend, hash)
+    mined_receipt(backend, hash, arguments.optional_number()?)
 }
 
 fn submit_raw(backend: &Backend, arguments: &mut Arguments) -> Result<B256, RpcError> {
@@ -85,9 +92,19 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
     Ok(hash)
 }
 
-fn mined_receipt(backend: &Backend, hash: B256) -> Result<Value, RpcError> {
-    receipt_of(backend, hash)?.ok_or_else(|| {
-        RpcError::server(format!("transaction {hash} was added but is not mined yet"))
+/// Waits for a transaction's block, as long as the client says and at most [`LONGEST_WAIT`].
+fn mined_receipt(
+    backend: &Backend,
+    hash: B256,
+    timeout_ms: Option<u64>,
+) -> Result<Value, RpcError> {
+    let timeout = timeout_ms.map_or(LONGEST_WAIT, Duration::from_millis);
+    let find = || receipt_of(backend, hash);
+    let found = backend.mined.wait_for(timeout.min(LONGEST_WAIT), find)?;
+    found.ok_or_else(|| RpcError {
+        code: NOT_MINED_YET,
+        message: "transaction was added but is not mined yet".into(),
+        data: Some(json!(hash)),
     })
 }
 
@@ -98,7 +115,9 @@ fn send(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError>
 
 fn send_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let (transaction, sender) = signed(backend, arguments.next()?)?;
-    mined_receipt(backend, submit(backend, transaction, sender)?)
+    let timeout_ms = arguments.optional_number()?;
+    let hash = submit(backend, transaction, sender)?;
+    mined_receipt(backend, hash, timeout_ms)
 }
 
 /// Completes a request and signs it with a developer's key.

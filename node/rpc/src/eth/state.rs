@@ -2,6 +2,7 @@
 
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, U256};
+use assay_state::AccountProof;
 use assay_types::{Account, StateView as _};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,7 @@ use crate::{
     arguments::Arguments,
     json::{quantity, value},
     method::{Method, heavy, light},
-    resolve::storage_key,
+    resolve::{At, storage_key},
 };
 
 /// Most slots one call may ask for.
@@ -93,8 +94,7 @@ fn storage_values(backend: &Backend, arguments: &mut Arguments) -> Result<Value,
 
 fn account(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
     let address: Address = arguments.next()?;
-    let at = backend.at(arguments.optional()?)?;
-    let proof = at.reader.prove(at.number, address, &[])?;
+    let proof = prove(&backend.at(arguments.optional()?)?, address, &[])?;
     let account = proof.account.unwrap_or_default();
     Ok(json!({
         "nonce": quantity(account.nonce),
@@ -102,6 +102,16 @@ fn account(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcErr
         "codeHash": account.code_hash,
         "storageRoot": proof.storage_root,
     }))
+}
+
+/// Proves what a block left; the pending block has no root yet that a proof could lead to.
+fn prove(at: &At, address: Address, slots: &[U256]) -> Result<AccountProof, RpcError> {
+    match at.pending {
+        Some(_) => Err(RpcError::server(
+            "the pending block has no root to prove against: ask for latest",
+        )),
+        None => Ok(at.reader.prove(at.number, address, slots)?),
+    }
 }
 
 fn account_info(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
@@ -125,7 +135,7 @@ fn proof(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError
         .iter()
         .map(|key| storage_key(key))
         .collect::<Result<Vec<U256>, _>>()?;
-    let proof = at.reader.prove(at.number, address, &slots)?;
+    let proof = prove(&at, address, &slots)?;
     let account = proof.account.unwrap_or_default();
     let storage: Vec<Value> = keys
         .iter()

@@ -19,6 +19,25 @@ fn receipt_of_every_send_is_there_at_once() {
 }
 
 #[test]
+fn synchronous_send_waits_for_its_block_as_long_as_it_is_told() {
+    let node = Node::start();
+    node.call("anvil_setAutomine", json!([false]));
+    let send = json!({"from": ALICE, "to": BOB, "value": "0x1"});
+    let error = node.refuse("eth_sendTransactionSync", json!([send, 1]));
+    assert_eq!(error["code"], 4);
+    let waiting = node.call("eth_getTransactionByHash", json!([error["data"]]));
+    assert_eq!(waiting["blockNumber"], json!(null));
+    std::thread::scope(|scope| {
+        let sent = scope.spawn(|| node.call("eth_sendTransactionSync", json!([send])));
+        // Mines until the send that waits has its block, however late it comes.
+        while !sent.is_finished() {
+            node.call("evm_mine", json!([]));
+        }
+        assert_eq!(sent.join().unwrap()["status"], "0x1");
+    });
+}
+
+#[test]
 fn client_names_anvil_for_the_tools_that_look() {
     let node = Node::start();
     let version = node.call("web3_clientVersion", json!([]));
