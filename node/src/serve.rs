@@ -55,7 +55,9 @@ async fn mine_on_timer(dev: Arc<Dev>) -> Result<(), Failure> {
                 sleep_until(due).await;
                 last = due;
                 let dev = Arc::clone(&dev);
-                let mined = tokio::task::spawn_blocking(move || dev.mine().map(|_| ())).await;
+                let mined =
+                    tokio::task::spawn_blocking(move || dev.mine().map(|_| ()).map_err(Box::new))
+                        .await;
                 mined.map_err(Failure::failed)?.map_err(Failure::failed)?;
             }
             Some(_) => sleep_until(check).await,

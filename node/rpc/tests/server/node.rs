@@ -7,13 +7,12 @@ use std::{
 };
 
 use alloy_primitives::U256;
-use assay_chain::Chain;
-use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, Models};
+use assay_chain::{Chain, Models};
+use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, dev_params, pin_examples};
 use assay_pool::Pool;
-use assay_precompile::Host;
 use assay_rpc::{Backend, CallLimits, ServerOptions, start};
-use assay_runtime::{Limits as ModelLimits, numerics::Engine};
-use assay_state::Store;
+use assay_runtime::Limits as ModelLimits;
+use assay_state::{ModelStore, Store};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -42,15 +41,17 @@ impl Node {
 
     /// Starts a node whose chain has the trained example models.
     pub(crate) fn with_examples() -> Self {
-        let mut models = Models::default();
-        models.add_examples(&ModelLimits::default()).unwrap();
+        let models = Models::new(
+            ModelStore::in_memory(),
+            ModelLimits::default(),
+            dev_params(),
+        );
         let chain = chain(DevGenesis {
-            models: models.described().to_vec(),
+            models: pin_examples(&models).unwrap(),
             validator: accounts().validator(),
             ..DevGenesis::default()
         });
-        let host = Host::new(Box::new(models), ModelLimits::default(), Engine::single());
-        let chain = chain.with_models(Arc::new(host));
+        let chain = chain.with_models(Arc::new(models));
         Self::serve(chain, CallLimits::default(), |_| ())
     }
 
