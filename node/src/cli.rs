@@ -59,6 +59,15 @@ impl Failure {
         }
     }
 
+    /// Adds what to do next, where nothing better is known.
+    pub(crate) fn or_hint(self, hint: impl fmt::Display) -> Failure {
+        if self.hint.is_some() {
+            self
+        } else {
+            self.hint(hint)
+        }
+    }
+
     /// Adds what to do next.
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Failure {
         self.hint = Some(hint.to_string());

@@ -11,6 +11,10 @@ use bytes::Bytes;
 
 use crate::cli::Failure;
 
+/// What to do about a graph that is refused.
+pub(crate) const EXPORT_HINT: &str =
+    "`python -m onnx.checker FILE`, or export again with a supported operator set";
+
 /// Holds an opened model file.
 pub(crate) enum Opened {
     /// A bundle, with its container's size.
@@ -39,7 +43,10 @@ impl Opened {
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Bytes, Failure> {
-    let fail = |error| Failure::usage(format!("{}: {error}", path.display()));
+    let fail = |error| {
+        Failure::usage(format!("{}: {error}", path.display()))
+            .hint("name a file that is there and that you may read")
+    };
     let mut file = File::open(path).map_err(fail)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(fail)?;
@@ -53,13 +60,11 @@ pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Opened, Failure> {
     let at =
         |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
     if bytes.starts_with(&bundle::MAGIC) {
-        let bundle = Bundle::read(bytes, limits.model_bytes).map_err(|e| at(&e))?;
-        let published = Published::open(&bundle, limits).map_err(|e| at(&e))?;
+        let again = "fetch the bundle again, or make it anew with `assay model pack`";
+        let bundle = Bundle::read(bytes, limits.model_bytes).map_err(|e| at(&e).hint(again))?;
+        let published = Published::open(&bundle, limits).map_err(|e| at(&e).hint(again))?;
         return Ok(Opened::Bundle(Box::new(published), size_bytes));
     }
-    let model = Model::from_onnx(bytes, limits).map_err(|error| {
-        at(&error)
-            .hint("`python -m onnx.checker FILE`, or export again with a supported operator set")
-    })?;
+    let model = Model::from_onnx(bytes, limits).map_err(|error| at(&error).hint(EXPORT_HINT))?;
     Ok(Opened::Onnx(Box::new(model), size_bytes))
 }

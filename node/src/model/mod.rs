@@ -41,12 +41,16 @@ pub(crate) enum Command {
 
 /// Runs one of the commands.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Check(args) => check::run(&args),
-        Command::Pack(args) => pack::run(&args),
-        Command::Run(args) => run::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Publish(args) => publish::run(&args),
-        Command::Selftest(args) => selftest::run(&args),
-    }
+    let (done, hint) = match command {
+        Command::Check(args) => (check::run(&args), "assay model check --help"),
+        Command::Pack(args) => (pack::run(&args), "assay model pack --help"),
+        Command::Run(args) => (
+            run::run(&args),
+            "`assay model check MODEL` lists the inputs it takes",
+        ),
+        Command::Bench(args) => (bench::run(&args), "assay model bench --help"),
+        Command::Publish(args) => (publish::run(&args), "assay model publish --help"),
+        Command::Selftest(args) => (selftest::run(&args), "assay model selftest --help"),
+    };
+    done.map_err(|failure| failure.or_hint(hint))
 }

@@ -59,7 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let limits = Limits::default();
     let graph = file::read(&args.onnx)?;
     let at = |e: &dyn std::fmt::Display| Failure::failed(format!("{}: {e}", args.onnx.display()));
-    let model = Model::from_onnx(graph.clone(), &limits).map_err(|e| at(&e))?;
+    let model =
+        Model::from_onnx(graph.clone(), &limits).map_err(|e| at(&e).hint(file::EXPORT_HINT))?;
     let manifest = describe(args, &model)?;
     let mut files = vec![(Format::Onnx.main_file().to_owned(), graph)];
     if let Some(card) = &args.card {
