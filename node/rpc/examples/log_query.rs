@@ -5,12 +5,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use alloy_primitives::U256;
-use assay_chain::Chain;
-use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis};
+use alloy_consensus::{TxEip1559, TypedTransaction};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use assay_chain::{Attributes, Chain, Refusal, TransactionSource};
+use assay_dev::{Accounts, DEFAULT_CHAIN_ID, DEFAULT_MNEMONIC, DevGenesis};
 use assay_pool::Pool;
 use assay_rpc::{Backend, CallLimits};
 use assay_state::Store;
+use assay_types::Transaction;
 use serde_json::{Value, json};
 
 /// Blocks made when none are asked for.
@@ -19,33 +21,40 @@ const BLOCKS: u64 = 100_000;
 const STRIDE: u64 = 100;
 /// Runs of a query; the median is shown.
 const RUNS: usize = 9;
-/// Where the emitter of logs stands.
-const EMITTER: &str = "0x0000000000000000000000000000000000010650";
-/// Logs its calldata's first word as a topic.
-const LOGGER: &str = "0x5f355f5fa1";
+/// Deploys code that logs its calldata's first word as a topic.
+const LOGGER: [u8; 15] = hex!("6005600a5f3960055ff35f355f5fa1");
+
+/// One transaction, or none.
+struct Source(Option<(Transaction, Address)>);
+
+impl TransactionSource for Source {
+    fn next(&mut self) -> Option<(Transaction, Address)> {
+        self.0.take()
+    }
+
+    fn refused(&mut self, hash: B256, _: Address, refusal: Refusal) {
+        eprintln!("transaction {hash} is refused: {refusal:?}");
+    }
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let blocks = match std::env::args().nth(1) {
         Some(blocks) => blocks.parse()?,
         None => BLOCKS,
     };
-    let node = node()?;
-    let sender = ask(&node, "eth_accounts", json!([]))?[0].clone();
-    ask(&node, "anvil_setCode", json!([EMITTER, LOGGER]))?;
     let begun = Instant::now();
-    for round in 0..blocks / STRIDE {
-        let word = format!("0x{round:064x}");
-        let send = json!([{"from": sender, "to": EMITTER, "data": word, "gas": "0x186a0"}]);
-        ask(&node, "eth_sendTransaction", send)?;
-        ask(&node, "anvil_mine", json!([STRIDE - 1]))?;
-    }
+    let (chain, emitter) = grow(blocks)?;
     println!("{blocks} blocks made in {:.1?}", begun.elapsed());
-    let last = format!("0x{:x}", blocks / STRIDE * STRIDE);
-    let topic = format!("0x{:064x}", blocks / STRIDE / 2);
-    let range = json!({"fromBlock": "0x0", "toBlock": last});
+    let node = Backend::new(
+        Arc::new(chain),
+        Arc::new(Pool::default()),
+        CallLimits::default(),
+    );
+    let topic = B256::from(U256::from(blocks / STRIDE / 2));
+    let range = json!({"fromBlock": "0x0", "toBlock": format!("{blocks:#x}")});
     for (name, field, wanted) in [
         ("one topic", "topics", json!([topic])),
-        ("one address", "address", json!(EMITTER)),
+        ("one address", "address", json!(emitter)),
         ("no filter", "topics", json!([])),
     ] {
         let mut filter = range.clone();
@@ -56,16 +65,55 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn node() -> Result<Backend, Box<dyn std::error::Error>> {
+/// Makes a chain of so many blocks and returns it with the emitter of its logs.
+fn grow(blocks: u64) -> Result<(Chain, Address), Box<dyn std::error::Error>> {
     let accounts = Accounts::derive(DEFAULT_MNEMONIC, 1)?;
-    let rich = accounts.addresses().into_iter();
+    let sender = *accounts.addresses().first().ok_or("no account")?;
     let genesis = DevGenesis {
-        accounts: rich.map(|a| (a, U256::from(10_u128.pow(24)))).collect(),
+        accounts: vec![(sender, U256::from(10_u128.pow(24)))],
         ..DevGenesis::default()
     };
     let chain = Chain::open(&genesis.build()?, Store::in_memory()?)?;
-    let dev = Dev::new(Arc::new(chain), Arc::new(Pool::default()), accounts)?;
-    Ok(Backend::with_dev(Arc::new(dev), CallLimits::default()))
+    let emitter = sender.create(0);
+    let mut nonce = 0;
+    for number in 1..=blocks {
+        let transaction = match number % STRIDE {
+            1 if nonce == 0 => Some((TxKind::Create, Bytes::from(LOGGER))),
+            0 => Some((TxKind::Call(emitter), B256::from(U256::from(nonce)).into())),
+            _ => None,
+        };
+        let mut source = Source(None);
+        if let Some((to, input)) = transaction {
+            let fields = TxEip1559 {
+                chain_id: DEFAULT_CHAIN_ID,
+                nonce,
+                gas_limit: 200_000,
+                max_fee_per_gas: 10_u128.pow(11),
+                to,
+                input,
+                ..TxEip1559::default()
+            };
+            let signed = accounts.sign(sender, TypedTransaction::Eip1559(fields))?;
+            source = Source(Some((signed, sender)));
+            nonce += 1;
+        }
+        let executed = chain.build(&attributes(number), &mut source)?;
+        chain.commit(&executed)?;
+    }
+    Ok((chain, emitter))
+}
+
+fn attributes(number: u64) -> Attributes {
+    Attributes {
+        timestamp: number,
+        beneficiary: Address::ZERO,
+        gas_limit: 60_000_000,
+        base_fee: None,
+        mix_hash: B256::ZERO,
+        extra_data: Bytes::new(),
+        beacon_root: B256::ZERO,
+        withdrawals: Default::default(),
+    }
 }
 
 fn ask(node: &Backend, method: &str, params: Value) -> Result<Value, assay_rpc::RpcError> {
