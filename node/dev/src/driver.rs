@@ -29,7 +29,7 @@ pub struct Dev {
 #[derive(Debug)]
 pub struct FromPool {
     best: Best,
-    invalid: Vec<B256>,
+    invalid: Vec<(B256, Refusal)>,
 }
 
 impl FromPool {
@@ -53,7 +53,7 @@ impl TransactionSource for FromPool {
     fn refused(&mut self, hash: B256, sender: Address, refusal: Refusal) {
         self.best.skip_sender(sender);
         if matches!(refusal, Refusal::Invalid(_)) {
-            self.invalid.push(hash);
+            self.invalid.push((hash, refusal));
         }
     }
 }
@@ -130,7 +130,7 @@ impl Dev {
     /// when its block exists, or when it cannot be included yet.
     ///
     /// # Errors
-    /// When the chain service fails.
+    /// When a rule the pool does not know of refuses it, or the chain service fails.
     pub fn submitted(&self, hash: B256) -> Result<(), DevError> {
         while self.lock_settings().automine && self.pool.get(hash).is_some() {
             let _mining = self.lock_mining();
@@ -138,7 +138,10 @@ impl Dev {
             if self.pool.get(hash).is_none() {
                 break;
             }
-            let mined = self.mine_locked()?;
+            let (mined, refused) = self.mine_locked()?;
+            if let Some((_, refusal)) = refused.into_iter().find(|(refused, _)| *refused == hash) {
+                return Err(DevError::Refused(refusal));
+            }
             if mined.block.block().body.transactions.is_empty() || !self.could_follow(hash) {
                 break;
             }
@@ -156,7 +159,7 @@ impl Dev {
     /// When the chain service fails.
     pub fn mine(&self) -> Result<Executed, DevError> {
         let _mining = self.lock_mining();
-        self.mine_locked()
+        Ok(self.mine_locked()?.0)
     }
 
     /// Mines blocks so many seconds apart.
@@ -203,19 +206,20 @@ impl Dev {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn mine_locked(&self) -> Result<Executed, DevError> {
+    /// Mines a block; answers it, and what was refused for good and left the pool.
+    pub(crate) fn mine_locked(&self) -> Result<(Executed, Vec<(B256, Refusal)>), DevError> {
         let attributes = self.attributes();
         let header = self.chain.next_header(&self.chain.head(), &attributes);
         let mut source = FromPool::new(&self.pool, header.base_fee_per_gas);
         let executed = self.chain.build(&attributes, &mut source)?;
         self.chain.commit(&executed)?;
         self.pool.settle(executed.block.transactions());
-        source.invalid.into_iter().for_each(|hash| {
-            self.pool.remove(hash);
-        });
+        for (hash, _) in &source.invalid {
+            self.pool.remove(*hash);
+        }
         self.move_clock(&executed);
         self.attest_registered(&executed)?;
-        Ok(executed)
+        Ok((executed, source.invalid))
     }
 
     /// Forgets what was set for one block alone, and lets the clock go on from its time.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
-use assay_chain::ChainError;
+use assay_chain::{ChainError, Refusal};
 
 /// Says why the dev driver did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum DevError {
     /// The chain service failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// A rule refuses the transaction in any block on this state.
+    #[error("transaction refused: {0:?}")]
+    Refused(Refusal),
     /// The mnemonic is none, or derives no such key.
     #[error("mnemonic: {0}")]
     Mnemonic(String),

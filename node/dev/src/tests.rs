@@ -29,8 +29,11 @@ fn dev() -> Dev {
 }
 
 fn send(dev: &Dev, nonce: u64) -> alloy_primitives::B256 {
-    let sender = dev.accounts().addresses()[0];
-    let fields = TxEip1559 {
+    send_fields(dev, transfer(nonce))
+}
+
+fn transfer(nonce: u64) -> TxEip1559 {
+    TxEip1559 {
         chain_id: DEFAULT_CHAIN_ID,
         nonce,
         gas_limit: 21_000,
@@ -38,7 +41,11 @@ fn send(dev: &Dev, nonce: u64) -> alloy_primitives::B256 {
         to: TxKind::Call(Address::repeat_byte(9)),
         value: U256::from(1),
         ..TxEip1559::default()
-    };
+    }
+}
+
+fn send_fields(dev: &Dev, fields: TxEip1559) -> alloy_primitives::B256 {
+    let sender = dev.accounts().addresses()[0];
     let transaction = dev.sign(sender, TypedTransaction::Eip1559(fields)).unwrap();
     let state = dev.chain().reader().unwrap();
     let account = state
@@ -78,6 +85,25 @@ fn send_returns_once_the_block_exists() {
     let place = dev.chain().reader().unwrap().place(hash).unwrap().unwrap();
     assert_eq!((place.number, place.index), (1, 0));
     assert!(dev.pool().is_empty());
+}
+
+#[test]
+fn refusal_of_a_block_reaches_the_sender() {
+    let dev = dev();
+    // The pool does not know this rule: creation code has a greatest size.
+    let creation = TxEip1559 {
+        to: TxKind::Create,
+        gas_limit: 16_000_000,
+        input: vec![0; 50_000].into(),
+        ..transfer(0)
+    };
+    let hash = send_fields(&dev, creation);
+    let error = dev.submitted(hash).unwrap_err();
+    assert!(matches!(error, DevError::Refused(_)), "{error}");
+    assert!(dev.pool().is_empty());
+    let next = send(&dev, 0);
+    dev.submitted(next).unwrap();
+    assert!(dev.chain().reader().unwrap().place(next).unwrap().is_some());
 }
 
 #[test]

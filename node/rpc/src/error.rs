@@ -1,7 +1,7 @@
 //! Errors as geth gives them: its codes, its words, revert data.
 
 use alloy_primitives::{Bytes, hex};
-use assay_chain::ChainError;
+use assay_chain::{ChainError, Refusal};
 use assay_dev::DevError;
 use assay_executor::{ExecuteError, TransactError};
 use assay_pool::PoolError;
@@ -127,6 +127,7 @@ impl From<DevError> for RpcError {
     fn from(error: DevError) -> Self {
         match error {
             DevError::Chain(error) => error.into(),
+            DevError::Refused(Refusal::Invalid(reason)) => Self::server(refusal(&reason)),
             DevError::Timestamp { .. } | DevError::Dump(_) => Self::params(error.to_string()),
             _ => Self::server(error.to_string()),
         }
