@@ -220,8 +220,8 @@ def transfers(out):
     ]
     notes = f"Probability that a withdrawal is not its owner's. {SIMULATED}"
     export(
-        model, rows[TRAIN:].reset_index(drop=True), name="transfer-anomaly",
-        output=os.path.join(out, "transfer-anomaly.assay"), features=features, positive_class=1,
+        model, rows[TRAIN:].reset_index(drop=True),
+        **files(out, "transfer-anomaly"), features=features, positive_class=1,
         calibrated=False, licence="MIT OR Apache-2.0", notes=notes,
     )
 

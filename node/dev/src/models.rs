@@ -9,9 +9,10 @@ use bytes::Bytes;
 use crate::DevError;
 
 /// The trained example models; precompile/runtime/models holds a card beside each.
-const EXAMPLES: [&[u8]; 3] = [
+const EXAMPLES: [&[u8]; 4] = [
     include_bytes!("../../../precompile/runtime/models/credit-default.assay"),
     include_bytes!("../../../precompile/runtime/models/liquidation-risk.assay"),
+    include_bytes!("../../../precompile/runtime/models/transfer-anomaly.assay"),
     include_bytes!("../../../precompile/runtime/models/volatility.assay"),
 ];
 
