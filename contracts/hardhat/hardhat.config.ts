@@ -2,14 +2,19 @@
 // own simulated network does not have the precompile.
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "hardhat/config";
+import ethers from "@nomicfoundation/hardhat-ethers";
+import networkHelpers from "@nomicfoundation/hardhat-network-helpers";
 import nodeTestRunner from "@nomicfoundation/hardhat-node-test-runner";
+import viem from "@nomicfoundation/hardhat-viem";
 
 export default defineConfig({
-  plugins: [nodeTestRunner],
+  plugins: [ethers, networkHelpers, nodeTestRunner, viem],
   solidity: {
     version: "0.8.26",
     // npm's wasm compiler: nothing is downloaded.
     path: fileURLToPath(new URL("node_modules/solc/soljson.js", import.meta.url)),
+    // Its errors decode by name in every test.
+    npmFilesToBuild: ["assay-contracts/src/interfaces/IInference.sol"],
     settings: { optimizer: { enabled: true, runs: 10_000 }, evmVersion: "cancun" },
   },
   networks: {

@@ -9,6 +9,9 @@ import {Inference} from "assay-contracts/src/libraries/Inference.sol";
 contract Ask {
     using Inference for Model;
 
+    /// @notice An answer was kept.
+    event Kept(Model indexed model, int256 answer);
+
     /// @notice Last answer that was kept.
     int256 public last;
 
@@ -24,6 +27,8 @@ contract Ask {
     /// @param model Model to ask.
     /// @param features One value per feature.
     function keep(Model model, int256[] calldata features) external {
-        last = model.predictOne(features);
+        int256 answer = model.predictOne(features);
+        last = answer;
+        emit Kept(model, answer);
     }
 }

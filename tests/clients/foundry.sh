@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# cast and forge, unchanged: create, call, send, receipt, logs, estimate, errors by name, scripts and tests.
+# Run by tests/clients/run, which starts the node and names it in ASSAY_RPC_URL.
+set -euo pipefail
+cd "$(dirname "$0")/../../contracts"
+export ETH_RPC_URL=$ASSAY_RPC_URL
+bin=node_modules/.bin
+key=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80 # the usual first account, public
+precompile=0x0000000000000000000000000000000000000a11
+row='[21000,19000,17000,-12000,9000]'
+answer=18722712993621826
+unknown=0x$(printf '11%.0s' $(seq 32))
+
+# expect WHAT WANT GOT: ends the run unless the two are equal.
+expect() {
+    [ "$2" = "$3" ] || { echo "FAILED $1: expected $2, got $3" >&2; exit 1; }
+    echo "ok $1: $3"
+}
+cast() { "$bin/cast" "$@"; }
+number() { awk '{ print $1 }'; } # cast adds a rounded form in brackets
+
+expect "chain id" 31337 "$(cast chain-id)"
+created=$("$bin/forge" create hardhat/contracts/Ask.sol:Ask --rpc-url "$ETH_RPC_URL" --private-key "$key" --broadcast --json)
+ask=$(node -p 'JSON.parse(process.argv[1]).deployedTo' "$created")
+expect "forge create leaves code" yes "$([ "$(cast code "$ask")" != 0x ] && echo yes)"
+expect "the precompile has marker code" 0xfe "$(cast code "$precompile")"
+expect "call" "$answer" "$(cast call "$ask" 'ask(bytes32,int256[])(int256)' "$MODEL_VOLATILITY" "$row" | number)"
+
+gas=$(cast estimate "$ask" 'keep(bytes32,int256[])' "$MODEL_VOLATILITY" "$row")
+receipt=$(cast send "$ask" 'keep(bytes32,int256[])' "$MODEL_VOLATILITY" "$row" --private-key "$key" --gas-limit "$gas" --json)
+field() { node -p 'JSON.parse(process.argv[1])[process.argv[2]]' "$receipt" "$1"; }
+expect "send with the estimated gas" 0x1 "$(field status)"
+expect "receipt" "$(field blockHash)" "$(cast receipt "$(field transactionHash)" blockHash)"
+logged=$(cast logs --from-block "$(field blockNumber)" --address "$ask" 'Kept(bytes32 indexed,int256)' "$MODEL_VOLATILITY" --json)
+expect "log" "$answer" "$(cast to-dec "$(node -p 'JSON.parse(process.argv[1])[0].data' "$logged")")"
+expect "stored" "$answer" "$(cast call "$ask" 'last()(int256)' | number)"
+proof=$(cast proof "$ask" 0 | node -p 'JSON.parse(require("fs").readFileSync(0)).storageProof[0].value')
+expect "proof of the stored value" "$answer" "$(cast to-dec "$proof")"
+
+# refused NAME SIGNATURE WANT ARGUMENTS...: the call of the precompile fails with this error and these values.
+refused() {
+    local signature=$1 want=$2 said data
+    shift 2
+    said=$(cast call "$precompile" "$@" 2>&1 || true)
+    data=$(grep -oE '0x[0-9a-f]{8,}' <<<"$said" | awk '{ if (length > length(best)) best = $0 } END { print best }')
+    expect "${signature%%(*}" "$want" "$(cast decode-error --sig "$signature" "$data" | tr '\n' ' ' | sed 's/ $//')"
+}
+predict='predict(bytes32,int256[])(int256[])'
+refused 'UnknownModel(bytes32)' "$unknown" "$predict" "$unknown" "$row"
+refused 'WrongInputCount(uint256,uint256)' '5 1' "$predict" "$MODEL_VOLATILITY" '[1]'
+refused 'NotInteger(uint256)' 1 "$predict" "$MODEL_GROWTH" '[1,150]'
+refused 'NonFinite(uint256)' 0 "$predict" "$MODEL_GROWTH" '[1000000000000000000000,100]'
+refused 'OutOfRange(uint256)' 0 "$predict" "$MODEL_GROWTH" '[150000000000000000000,100]'
+
+out=$(cast send "$ask" 'keep(bytes32,int256[])' "$unknown" "$row" --private-key "$key" 2>&1 || true)
+expect "send of a call that reverts is refused" yes "$(grep -qi 'revert' <<<"$out" && echo yes)"
+
+echo "forge test: real answers through the bridge, and a fork of the node"
+FOUNDRY_PROFILE=node "$bin/forge" test --match-contract 'ModelsTest|ForkTest'
