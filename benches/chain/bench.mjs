@@ -1,0 +1,237 @@
+// Measures the chain beside anvil, in turns, in one run; writes a section of docs/benchmarks.md.
+//   scripts/bench chain [--full]      --full adds the 100,000 transfers and the state of a million accounts
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus } from "node:os";
+import { Node } from "./node.mjs";
+import { batches, included, signed } from "./transfers.mjs";
+
+const need = createRequire(new URL("../../tests/clients/package.json", import.meta.url));
+const { decodeFunctionResult, encodeFunctionData, encodeDeployData } = await import(need.resolve("viem"));
+const full = process.argv.includes("--full");
+const root = new URL("../../", import.meta.url);
+const artifact = (name) => JSON.parse(readFileSync(new URL(`contracts/out/${name}.sol/${name}.json`, root), "utf8"));
+const load = artifact("Load");
+const mlpInSolidity = artifact("SolidityMlp");
+const rows = [];
+const PARAMETERS = 64 * 32 + 64 * 64 + 64 + 129;
+
+function row(what, ours, theirs, note = "") {
+  rows.push([what, ours, theirs, note]);
+  console.log([what, ours, theirs, note].filter(Boolean).join(" | "));
+}
+const whole = (value) => Math.round(value).toLocaleString("en");
+const ratio = (ours, theirs) => `${(ours / theirs).toFixed(2)}x`;
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/// Runs a measurement on both in turns, three times, and keeps the medians.
+async function inTurns(options, measure, turns = 3) {
+  const results = { assay: [], anvil: [] };
+  for (let turn = 0; turn < turns; ++turn) {
+    for (const name of ["assay", "anvil"]) {
+      const node = await Node.start(name, options);
+      try {
+        results[name].push(await measure(node));
+      } finally {
+        await node.stop();
+      }
+    }
+  }
+  return results;
+}
+
+async function mined(node, transaction) {
+  const hash = await node.rpc.call("eth_sendRawTransaction", [transaction]);
+  for (;;) {
+    const receipt = await node.rpc.call("eth_getTransactionReceipt", [hash]);
+    if (receipt) return receipt;
+    await new Promise((wake) => setTimeout(wake, 1));
+  }
+}
+
+async function deployed(node, { abi, bytecode }, nonce, args = []) {
+  const data = encodeDeployData({ abi, bytecode: bytecode.object, args });
+  const receipt = await mined(node, signed(0, { nonce, data, gas: 10_000_000n }));
+  if (receipt.status !== "0x1") throw new Error("deployment failed");
+  return receipt.contractAddress;
+}
+
+async function asked(node, to, functionName, args, abi = load.abi) {
+  const data = encodeFunctionData({ abi, functionName, args });
+  const began = performance.now();
+  const result = await node.rpc.call("eth_call", [{ to, data, gas: "0x2faf080" }, "latest"]);
+  const ms = performance.now() - began;
+  return { ms, values: decodeFunctionResult({ abi, functionName, data: result }) };
+}
+
+async function transfers() {
+  for (const count of [2_000, 10_000]) {
+    const work = batches(count);
+    const measure = async (node) => ({ rate: await included(node, work, count), peak: node.peakKib });
+    const theirs = [];
+    const ours = [];
+    for (let turn = 0; turn < (count === 2_000 ? 3 : 1); ++turn) {
+      for (const [name, results] of [["assay", ours], ["anvil", theirs]]) {
+        const node = await Node.start(name);
+        const done = await Promise.race([measure(node), node.ended.then(() => undefined)]).catch(() => undefined);
+        if (done) results.push(done);
+        await node.stop();
+      }
+    }
+    const a = median(ours.map((r) => r.rate));
+    const b = theirs.length ? median(theirs.map((r) => r.rate)) : 0;
+    row(`transfers, instant mining, ${whole(count)} (included/s)`, whole(a), b ? whole(b) : "out of memory", b ? ratio(a, b) : "");
+    row(`· peak memory (MiB)`, whole(Math.max(...ours.map((r) => r.peak)) / 1024), theirs.length ? whole(Math.max(...theirs.map((r) => r.peak)) / 1024) : "over 8,192");
+  }
+  if (full) {
+    const work = batches(100_000);
+    const node = await Node.start("assay");
+    const rate = await included(node, work, 100_000);
+    row("transfers, instant mining, 100,000 (included/s)", whole(rate), "not run", `peak ${whole(node.peakKib / 1024)} MiB`);
+    await node.stop();
+  }
+  const work = batches(20_000);
+  const options = ["--block-time", "1", "--gas-limit", "1000000000"];
+  const results = await inTurns(options, (node) => included(node, work, 20_000), 1);
+  const [a, b] = [median(results.assay), median(results.anvil)];
+  row("transfers, blocks of one second, 20,000 (included/s)", whole(a), whole(b), ratio(a, b));
+}
+
+async function calls() {
+  const measure = async (node) => {
+    const at = await deployed(node, load, 0);
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_call", params: [{ to: at, data: encodeFunctionData({ abi: load.abi, functionName: "hashes", args: [1n] }) }, "latest"] });
+    const times = [];
+    for (let i = 0; i < 5_500; ++i) {
+      const began = performance.now();
+      await node.rpc.post(body);
+      if (i >= 500) times.push((performance.now() - began) * 1_000);
+    }
+    times.sort((x, y) => x - y);
+    const speed = {};
+    for (const [name, size] of [["arithmetic", 20_000n], ["hashes", 20_000n], ["matmul", 24n]]) {
+      // Short runs, and the fastest of them: what else the machine does stays out.
+      const rates = [];
+      for (let i = 0; i < 25; ++i) {
+        const { ms, values } = await asked(node, at, name, [size]);
+        rates.push(Number(values[0]) / ms / 1_000);
+      }
+      speed[name] = Math.max(...rates);
+    }
+    return { p50: times[2_500], p99: times[4_950], start: node.startMs, ...speed };
+  };
+  const results = await inTurns(["--gas-limit", "100000000"], measure);
+  const pick = (name, key) => median(results[name].map((result) => result[key]));
+  for (const [key, label] of [["p50", "eth_call, median (us)"], ["p99", "eth_call, 99th percentile (us)"], ["start", "start to first answer (ms)"]]) {
+    row(label, whole(pick("assay", key)), whole(pick("anvil", key)), ratio(pick("anvil", key), pick("assay", key)));
+  }
+  for (const [key, label] of [["arithmetic", "arithmetic (Mgas/s)"], ["hashes", "keccak (Mgas/s)"], ["matmul", "whole-number matmul (Mgas/s)"]]) {
+    row(label, whole(pick("assay", key)), whole(pick("anvil", key)), ratio(pick("assay", key), pick("anvil", key)));
+  }
+}
+
+async function inference() {
+  const bundle = new URL("mlp.assay", import.meta.url).pathname;
+  const node = await Node.start("assay", ["--no-examples", "--model", bundle, "--gas-limit", "100000000"]);
+  try {
+    const model = process.env.MLP_ID;
+    const at = await deployed(node, load, 0);
+    // One stop byte, then weights and biases of 16 bits each, behind a constructor that returns them.
+    const size = 1 + 2 * PARAMETERS;
+    const code = Buffer.alloc(size);
+    for (let i = 1; i < size; ++i) code[i] = i % 2 ? (i * 7) % 3 === 0 ? 0xff : 0x00 : (i * 37) % 251;
+    const init = Buffer.from(`61${size.toString(16).padStart(4, "0")}80600a3d393df3`, "hex");
+    const weights = await mined(node, signed(0, { nonce: 1, data: `0x${init.toString("hex").padEnd(20, "0")}${code.toString("hex")}`, gas: 10_000_000n }));
+    const solidity = await deployed(node, mlpInSolidity, 2, [weights.contractAddress]);
+
+    let seed = 1n;
+    // Microseconds and gas of one call more: short runs, and the fastest of them.
+    const perCall = async (name, args, rounds) => {
+      const [none, many] = [[], []];
+      let gas;
+      for (let i = 0; i < 40; ++i) {
+        seed += 1_000_000n;
+        const without = await asked(node, at, name, args(0n, seed));
+        const done = await asked(node, at, name, args(rounds, seed));
+        none.push(without.ms);
+        many.push(done.ms);
+        gas = Number(done.values[0] - without.values[0]) / Number(rounds);
+      }
+      return { us: ((Math.min(...many) - Math.min(...none)) * 1_000) / Number(rounds), gas };
+    };
+    const one = await perCall("predict", (rounds, from) => [model, 30n, rounds, from], 500n);
+    const inEvm = await perCall("solidity", (rounds, from) => [solidity, rounds, from], 20n);
+    const batch = [];
+    for (let i = 0; i < 20; ++i) {
+      seed += 1_000_000n;
+      const [few, many] = [await asked(node, at, "predictBatch", [model, 30n, 1n, seed]), await asked(node, at, "predictBatch", [model, 30n, 201n, seed])];
+      batch.push({ gas: Number(many.values[0] - few.values[0]) / 200 });
+    }
+    const batched = batch[0];
+    row("MLP 30-64-64-1 by the precompile, per row (us)", one.us.toFixed(1), `${inEvm.us.toFixed(0)} in Solidity`, `${(inEvm.us / one.us).toFixed(0)}x less time`);
+    row("· gas with the call, warm", whole(one.gas), `${whole(inEvm.gas)} in Solidity`, `${(inEvm.gas / one.gas).toFixed(0)}x less gas`);
+    row("· each further row of a batch, gas", whole(batched.gas), "", `${(inEvm.gas / batched.gas).toFixed(0)}x less gas`);
+    if (process.env.RUNTIME_US) {
+      const runtime = Number(process.env.RUNTIME_US);
+      row("· over the runtime alone (us a call)", (one.us - runtime).toFixed(1), "", `runtime ${runtime.toFixed(1)} us (assay model bench)`);
+    }
+    const data = encodeFunctionData({ abi: load.abi, functionName: "chained", args: [model, 30n, 100n] });
+    const receipt = await mined(node, signed(0, { nonce: 3, to: at, data, gas: 10_000_000n }));
+    if (receipt.status !== "0x1") throw new Error("100 chained calls failed");
+    row("100 chained calls in one transaction (gas)", whole(Number(receipt.gasUsed)), "");
+  } finally {
+    await node.stop();
+  }
+}
+
+async function storage() {
+  const node = await Node.start("assay", ["--gas-limit", "100000000"]);
+  const accounts = full ? 1_000_000 : 100_000;
+  try {
+    for (let from = 0; from < accounts; from += 1_000) {
+      const calls = [];
+      for (let i = from; i < from + 1_000; ++i) {
+        const to = `0x${(0x1234567n * BigInt(i + 1)).toString(16).padStart(40, "7")}`;
+        calls.push({ jsonrpc: "2.0", id: i, method: "anvil_setBalance", params: [to, "0x1"] });
+      }
+      await node.rpc.post(JSON.stringify(calls));
+    }
+    const at = await deployed(node, load, 0);
+    const times = [];
+    for (let i = 0; i < 7; ++i) {
+      const data = encodeFunctionData({ abi: load.abi, functionName: "write", args: [BigInt(i) * 1_000n, 1_000n] });
+      const transaction = signed(0, { nonce: 1 + i, to: at, data, gas: 29_000_000n });
+      const began = performance.now();
+      const receipt = await mined(node, transaction);
+      times.push(performance.now() - began);
+      if (receipt.status !== "0x1") throw new Error("1,000 writes failed");
+    }
+    row(`block of 1,000 storage writes on ${whole(accounts)} accounts (ms)`, median(times).toFixed(0), "", `slowest ${Math.max(...times).toFixed(0)}`);
+  } finally {
+    await node.stop();
+  }
+}
+
+function write() {
+  const path = new URL("docs/benchmarks.md", root);
+  const [open, close] = ["<!-- chain: written by scripts/bench chain -->", "<!-- /chain -->"];
+  const table = rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  const section = `${open}
+## Chain, beside anvil 1.7.1
+
+\`scripts/bench chain${full ? " --full" : ""}\` on ${cpus().length} cores of ${cpus()[0].model.trim()}; medians of runs in turns. More is better but for times, gas and memory.
+
+| what | assay | anvil | ratio, note |
+|---|---|---|---|
+${table}
+${close}`;
+  const before = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n\n";
+  const from = before.indexOf(open);
+  const after = from < 0 ? `${before.trimEnd()}\n\n${section}\n` : before.slice(0, from) + section + before.slice(before.indexOf(close) + close.length);
+  writeFileSync(path, after);
+}
+
+const parts = { calls, transfers, inference, storage };
+const named = process.argv.slice(2).filter((name) => name in parts);
+for (const name of named.length ? named : Object.keys(parts)) await parts[name]();
+if (!named.length) write();
