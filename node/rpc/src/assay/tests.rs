@@ -346,7 +346,7 @@ fn infer_names_the_row_and_the_limit() {
 fn list_names_every_model_with_its_gas() {
     let list = call(&backend(), "assay_listModels", json!([]));
     let list = list.as_array().unwrap().clone();
-    assert_eq!(list.len(), 3);
+    assert_eq!(list.len(), 4);
     for model in list {
         assert_eq!(
             (&model["status"], &model["held"]),
