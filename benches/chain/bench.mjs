@@ -250,5 +250,8 @@ ${close}`;
 
 const parts = { calls, transfers, inference, storage };
 const named = process.argv.slice(2).filter((name) => name in parts);
-for (const name of named.length ? named : Object.keys(parts)) await parts[name]();
+for (const name of named.length ? named : Object.keys(parts)) {
+  // A part that the node does not survive is a result too.
+  await parts[name]().catch((error) => row(`${name}: stopped`, error.message, ""));
+}
 if (!process.argv.includes("--dry")) write(named);
