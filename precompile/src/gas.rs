@@ -3,7 +3,7 @@
 //! Published in docs/spec/gas.md; calibrated so that no shape of call runs below 60 million gas a
 //! second on one core of the reference class (one gas is at most 16.7 ns of work).
 
-use assay_runtime::{Cost, ExecError, Plan};
+use assay_runtime::{Cost, ExecError, Fact, Plan};
 
 /// Version of the schedule; a change of any constant is a protocol change.
 pub const SCHEDULE_VERSION: u32 = 1;
@@ -28,9 +28,9 @@ pub const MACS_INT: u64 = 32;
 /// Bytes read or written for one gas.
 pub const BYTES: u64 = 64;
 /// Simple elementwise operations for one gas.
-pub const ELEMENTS: u64 = 8;
+pub const ELEMENTS: u64 = 4;
 /// Gas for one transcendental.
-pub const TRANSCENDENTAL: u64 = 2;
+pub const TRANSCENDENTAL: u64 = 3;
 /// Gas for one tree step.
 pub const TREE_STEP: u64 = 1;
 /// Gas for one sort step.
@@ -67,7 +67,14 @@ pub fn node(cost: &Cost) -> u64 {
 pub fn run(plan: &Plan) -> Result<u64, ExecError> {
     plan.cost()?;
     let nodes = plan.node_costs().iter().flatten();
-    Ok(nodes.fold(0u64, |sum, cost| sum.saturating_add(node(cost))))
+    let nodes = nodes.fold(0u64, |sum, cost| sum.saturating_add(node(cost)));
+    // Every output is copied out once, also one that is a constant of the graph.
+    let outputs = plan.outputs().iter().map(|fact| match fact {
+        Fact::Tensor(fact) => fact.size_bytes(),
+        _ => 0,
+    });
+    let bytes = outputs.fold(0u64, u64::saturating_add);
+    Ok(nodes.saturating_add(bytes.div_ceil(BYTES)))
 }
 
 /// Prices the walk of a graph, which is charged before it is walked.

@@ -62,6 +62,15 @@ impl Cost {
         }
     }
 
+    /// Adds what each round of a loop takes besides its body: values handed over, buffers made.
+    pub fn with_rounds(self, n: u64) -> Cost {
+        const NODES_PER_ROUND: u64 = 6;
+        Cost {
+            nodes: self.nodes.saturating_add(n.saturating_mul(NODES_PER_ROUND)),
+            ..self
+        }
+    }
+
     /// Takes the larger of each count: the bound of a branch.
     pub fn max(self, other: Cost) -> Cost {
         Cost {

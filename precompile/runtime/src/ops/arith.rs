@@ -200,7 +200,8 @@ impl Op for Many {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        let elements = cx.output(0)?.count().saturating_mul(self.inputs as u64);
+        // Each input is one pass over the output, and broadcasts take the slow path.
+        let elements = cx.output(0)?.count().saturating_mul(2 * self.inputs as u64);
         Ok(Cost {
             elements,
             ..cx.traffic()

@@ -301,7 +301,13 @@ impl Op for Cast {
                 ..cx.traffic()
             });
         }
-        cx.elementwise()
+        let tiny = [from.dtype, to.dtype]
+            .into_iter()
+            .any(|d| tiny_float(d).is_some());
+        Ok(Cost {
+            elements: to.count().saturating_mul(if tiny { 3 } else { 1 }),
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -179,7 +179,11 @@ impl Op for Where {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        cx.elementwise()
+        // Three operands, each with its own strides.
+        Ok(Cost {
+            elements: cx.output(0)?.count().saturating_mul(4),
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -4,7 +4,7 @@ use assay_numerics::conv::{
     ConvShape, ConvWeights, TransposeShape, TransposeWeights, conv, conv_transpose,
 };
 
-use super::dense::{Dense, product, products, refuse};
+use super::dense::{Dense, narrow_elements, product, products, refuse};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx};
@@ -241,7 +241,18 @@ impl Op for Conv {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (x, w) = (cx.input(0)?, cx.input(1)?);
         let layer = Layer::new(&self.window, self.groups, &x.shape, &w.shape)?;
-        let elements = layer.padded().saturating_mul(layer.images as u64);
+        // Each image starts its loops anew; a filter that is no weight is packed first.
+        let packing = if self.packed.is_some() {
+            0
+        } else {
+            w.count().saturating_mul(4)
+        };
+        let elements = layer
+            .padded()
+            .saturating_add(64)
+            .saturating_mul(layer.images as u64)
+            .saturating_add(packing)
+            .saturating_add(narrow_elements(cx, x.dtype)?);
         Ok(products(cx, x.dtype, layer.macs(), elements))
     }
 
@@ -399,6 +410,7 @@ impl Op for ConvTranspose {
             .saturating_mul(shape.group_channels as u64);
         let elements = Self::padded(&shape)
             .saturating_mul(images as u64)
+            .saturating_add(cx.output(0)?.count().saturating_mul(2))
             .saturating_add(product(&shape.strides).saturating_mul(w.count().max(1)));
         Ok(products(cx, x.dtype, count, elements))
     }

@@ -101,6 +101,37 @@ pub(crate) fn macs(dtype: DType, macs: u64, cost: Cost) -> Cost {
     }
 }
 
+/// What one small product takes besides its multiply-adds, in multiply-adds.
+const PRODUCT_START: u64 = 768;
+
+/// Counts a stack of matrix products. Integers of 32 and 64 bits have no packed kernel, and narrow
+/// floats are widened and rounded one by one.
+pub(crate) fn stacked(
+    cx: &CostCx<'_>,
+    dtype: DType,
+    count: u64,
+    batches: u64,
+) -> Result<Cost, OpError> {
+    let out = cx.output(0)?.count();
+    let (factor, elements) = match dtype {
+        dtype if dtype.is_integer() => (3, out.saturating_mul(4)),
+        _ => (1, out.saturating_add(narrow_elements(cx, dtype)?)),
+    };
+    let count = count
+        .saturating_mul(factor)
+        .saturating_add(batches.saturating_mul(PRODUCT_START));
+    Ok(products(cx, dtype, count, elements))
+}
+
+/// Counts what 16-bit floats take before and after a product: each is widened, each result rounded.
+pub(crate) fn narrow_elements(cx: &CostCx<'_>, dtype: DType) -> Result<u64, OpError> {
+    if !matches!(dtype, DType::F16 | DType::Bf16) {
+        return Ok(0);
+    }
+    let ins = cx.input(0)?.count().saturating_add(cx.input(1)?.count());
+    Ok(ins.saturating_add(cx.output(0)?.count()))
+}
+
 /// Counts multiply-adds and single operations besides the traffic.
 pub(crate) fn products(cx: &CostCx<'_>, dtype: DType, count: u64, elements: u64) -> Cost {
     let cost = Cost {

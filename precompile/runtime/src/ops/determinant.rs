@@ -34,7 +34,7 @@ impl Op for Det {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let x = cx.input(0)?;
         let (_, n) = square(&x.shape)?;
-        let elements = x.count().saturating_mul(n as u64);
+        let elements = x.count().saturating_mul(n as u64).saturating_mul(2);
         // The fused steps run in software where the machine has none: counted as doubles.
         Ok(Cost {
             macs_f64: elements,

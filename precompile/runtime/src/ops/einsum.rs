@@ -237,9 +237,9 @@ impl Op for Einsum {
             .collect::<Result<Vec<_>, _>>()?;
         let shapes: Vec<&[usize]> = facts.iter().map(|fact| fact.shape.as_slice()).collect();
         let terms = self.fit(&shapes)?.terms();
-        // Every product walks its strides one by one: several times a packed multiply-add.
-        let elements = terms.saturating_mul(4);
+        // Every product walks its strides one by one: many times a packed multiply-add.
         let count = terms.saturating_mul(facts.len() as u64);
+        let elements = count.saturating_mul(8);
         Ok(macs(
             cx.input(0)?.dtype,
             count,

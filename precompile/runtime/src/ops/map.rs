@@ -58,15 +58,15 @@ impl Op for FloatMap {
 /// [`WIDE_FACTOR`] of those in f32.
 pub(crate) fn transcendental(cx: &CostCx<'_>) -> Result<Cost, OpError> {
     let out = cx.output(0)?;
-    let factor = if out.dtype == DType::F64 {
-        WIDE_FACTOR
-    } else {
-        1
-    };
     Ok(Cost {
-        transcendentals: out.count().saturating_mul(factor),
+        transcendentals: out.count().saturating_mul(wide_factor(out.dtype)),
         ..cx.traffic()
     })
+}
+
+/// Returns how many f32 transcendentals one of a type takes the time of.
+pub(crate) fn wide_factor(dtype: DType) -> u64 {
+    if dtype == DType::F64 { WIDE_FACTOR } else { 1 }
 }
 
 /// Makes an operator of a function that is not transcendental.

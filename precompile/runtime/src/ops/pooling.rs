@@ -126,8 +126,12 @@ impl Op for Pool {
             Kind::Norm { p } if p > 2 => inputs.saturating_add(outputs),
             _ => 0,
         };
+        // The position of the largest is found by comparing one by one.
+        let each = if cx.output(1).is_ok() { 8 } else { 1 };
         Ok(Cost {
-            elements: outputs.saturating_mul(window.saturating_add(4)),
+            elements: outputs
+                .saturating_mul(window.saturating_add(4))
+                .saturating_mul(each),
             transcendentals: powers,
             ..cx.traffic()
         })

@@ -107,7 +107,12 @@ impl Op for Pow {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (x, y) = (cx.input(0)?, cx.input(1)?);
         if is_work_float(x.dtype) || !is_work_float(y.dtype) {
-            return transcendental(cx);
+            // A power is a logarithm and an exponential.
+            let cost = transcendental(cx)?;
+            return Ok(Cost {
+                transcendentals: cost.transcendentals.saturating_mul(2),
+                ..cost
+            });
         }
         let transcendentals = cx
             .output(0)?

@@ -268,7 +268,9 @@ impl Op for Quantize {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        let elements = cx.output(0)?.count().saturating_mul(2);
+        // One scale for all is a pass of its own kind; otherwise each element finds its scale.
+        let each = if cx.input(1)?.count() == 1 { 2 } else { 8 };
+        let elements = cx.output(0)?.count().saturating_mul(each);
         Ok(Cost {
             elements,
             ..cx.traffic()

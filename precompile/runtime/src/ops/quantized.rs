@@ -209,7 +209,9 @@ impl Op for ByteMatMul {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (a, b) = (cx.input(self.inputs.a)?, cx.input(self.inputs.b)?);
         let macs_int = Stack::new(&a.shape, &b.shape)?.macs();
-        let elements = cx.output(0)?.count();
+        // Rows are summed for the zero points, and the right matrix is packed when it is no weight.
+        let elements = cx.output(0)?.count().saturating_mul(5);
+        let elements = elements.saturating_add(b.count() / 2);
         Ok(Cost {
             macs_int,
             elements,

@@ -54,7 +54,7 @@ impl Op for ArgExtreme {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         Ok(Cost {
-            elements: cx.input(0)?.count(),
+            elements: cx.input(0)?.count().saturating_mul(6),
             ..cx.traffic()
         })
     }

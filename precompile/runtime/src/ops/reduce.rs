@@ -4,6 +4,7 @@ use assay_numerics::broadcast::Broadcast;
 use assay_numerics::elementwise::{Arith, Number, arith};
 use assay_numerics::reduce::{ReduceLayout, Reduction, divide_by_count, reduce, reduce_integer};
 
+use super::map::wide_factor;
 use super::work::{Work, is_work_float, with_float, with_integer};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use crate::cost::Cost;
@@ -168,9 +169,10 @@ impl Op for Reduce {
         let (inputs, outputs) = (cx.input(0)?.count(), cx.output(0)?.count());
         let transcendentals = match self.kind {
             Kind::LogSum => outputs,
-            Kind::LogSumExp => inputs.saturating_add(outputs),
+            Kind::LogSumExp => inputs.saturating_add(outputs.saturating_mul(4)),
             _ => 0,
-        };
+        }
+        .saturating_mul(wide_factor(cx.input(0)?.dtype));
         let elements = inputs.saturating_add(outputs.saturating_mul(16));
         Ok(Cost {
             elements,

@@ -232,7 +232,12 @@ impl Op for Resize {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (input, output) = (cx.input(0)?, cx.output(0)?);
         let mut cost = cx.traffic();
-        cost.elements = output.count();
+        let taps = match self.filter {
+            Filter::Nearest(_) => 1,
+            Filter::Cubic { .. } => 12,
+            _ => 6,
+        };
+        cost.elements = output.count().saturating_mul(taps);
         if matches!(self.filter, Filter::Nearest(_)) {
             return Ok(cost);
         }

@@ -151,7 +151,7 @@ impl Op for AffineGrid {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        let elements = cx.output(0)?.count().saturating_mul(6);
+        let elements = cx.output(0)?.count().saturating_mul(28);
         Ok(Cost {
             elements,
             ..cx.traffic()

@@ -42,6 +42,14 @@ pub(crate) fn exactly(dtype: DType, shape: &[usize]) -> TensorFact {
 /// Lists the coordinates of elements that are not zero.
 struct NonZero;
 
+/// Counts choosing some of the first input's elements: a branch for each that no machine foresees.
+fn chosen(cx: &CostCx<'_>) -> Result<Cost, OpError> {
+    Ok(Cost {
+        elements: cx.input(0)?.count().saturating_mul(8),
+        ..cx.traffic()
+    })
+}
+
 impl Op for NonZero {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         let fact = cx.tensor(0)?;
@@ -53,7 +61,7 @@ impl Op for NonZero {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        cx.elementwise()
+        chosen(cx)
     }
 
     fn is_dynamic(&self) -> bool {
@@ -163,7 +171,7 @@ impl Op for Compress {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        cx.elementwise()
+        chosen(cx)
     }
 
     fn is_dynamic(&self) -> bool {

@@ -3,6 +3,7 @@
 use assay_numerics::softmax::Softmax;
 use assay_numerics::sort::{End, arg_extreme};
 
+use super::map::wide_factor;
 use super::work::{Work, WorkFloat, want_float, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use crate::cost::Cost;
@@ -54,7 +55,18 @@ impl Op for Lines {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        cx.transcendental()
+        let x = cx.input(0)?;
+        let rows = x.count() / (self.extent(&x.shape)?.0 as u64).max(1);
+        // A short row takes as long as a dozen exponentials before its first.
+        let transcendentals = match self.kind {
+            Kind::Soft(_) => x.count().saturating_add(rows.saturating_mul(12)),
+            _ => 0,
+        };
+        Ok(Cost {
+            transcendentals: transcendentals.saturating_mul(wide_factor(x.dtype)),
+            elements: x.count().saturating_mul(6),
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -64,7 +64,11 @@ impl Op for StringConcat {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        cx.elementwise()
+        // Every text is a buffer of its own.
+        Ok(Cost {
+            elements: cx.output(0)?.count().saturating_mul(16),
+            ..cx.traffic()
+        })
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -80,7 +80,8 @@ impl Op for Loop {
             .collect::<Vec<_>>();
         Ok(cx
             .graph_cost(&self.body, Self::formal(&carried))?
-            .times(trips))
+            .times(trips)
+            .with_rounds(trips))
     }
 
     fn is_dynamic(&self) -> bool {

@@ -81,7 +81,10 @@ impl Op for Scan {
             .map(|at| cx.output_fact(at).cloned().unwrap_or(Fact::Unknown))
             .collect();
         formal.extend(slices);
-        let mut cost = cx.graph_cost(&self.body, formal)?.times(length as u64);
+        let mut cost = cx
+            .graph_cost(&self.body, formal)?
+            .times(length as u64)
+            .with_rounds(length as u64);
         cost += cx.traffic();
         Ok(cost)
     }

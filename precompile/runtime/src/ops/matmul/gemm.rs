@@ -5,7 +5,7 @@ use assay_numerics::gemm::{Epilogue, Matrix, Real, Rhs, Strided, Wrapping, gemm,
 use super::{want_product, with_product_integer};
 use crate::cost::Cost;
 use crate::error::OpError;
-use crate::ops::dense::{Dense, Packed, pack, products};
+use crate::ops::dense::{Dense, Packed, pack, stacked};
 use crate::ops::work::{want_same, with_float};
 use crate::ops::{self, CostCx, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::tensor::{Element, Out, View};
@@ -207,8 +207,7 @@ impl Op for Gemm {
         let count = dims
             .iter()
             .fold(1u64, |n, &dim| n.saturating_mul(dim as u64));
-        let elements = cx.output(0)?.count();
-        Ok(products(cx, a.dtype, count, elements))
+        stacked(cx, a.dtype, count, 1)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

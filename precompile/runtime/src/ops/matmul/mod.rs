@@ -8,7 +8,7 @@ use assay_numerics::gemm::{
     Epilogue, Matrix, PackedB, Rhs, Strided, Wrapping, gemm, gemm_batch, matmul_wrapping,
 };
 
-use super::dense::{Dense, Packed, macs, pack};
+use super::dense::{Dense, Packed, pack, stacked};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
@@ -196,11 +196,9 @@ impl Op for MatMul {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (a, b) = (cx.input(0)?, cx.input(1)?);
-        Ok(macs(
-            a.dtype,
-            Stack::new(&a.shape, &b.shape)?.macs(),
-            cx.traffic(),
-        ))
+        let stack = Stack::new(&a.shape, &b.shape)?;
+        let batches = cx.output(0)?.count() / ((stack.m * stack.n) as u64).max(1);
+        stacked(cx, a.dtype, stack.macs(), batches)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

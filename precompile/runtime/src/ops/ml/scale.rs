@@ -74,7 +74,7 @@ impl Op for Normalizer {
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let cost = cx.elementwise()?;
         Ok(Cost {
-            elements: cost.elements.saturating_mul(3),
+            elements: cost.elements.saturating_mul(5),
             ..cost
         })
     }

@@ -2,7 +2,7 @@
 
 use super::super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use super::strided::row_major;
-use super::{index_in, moved, picked, product, size_from};
+use super::{SCATTERED, index_in, moved, picked, product, size_from};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -54,9 +54,11 @@ impl Op for Gather {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
+        let cost = moved(cx)?;
+        let scattered = cx.input(1)?.count().saturating_mul(SCATTERED);
         Ok(Cost {
-            elements: cx.input(1)?.count(),
-            ..moved(cx)?
+            elements: cost.elements.saturating_add(scattered),
+            ..cost
         })
     }
 
@@ -261,9 +263,11 @@ impl Op for GatherNd {
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
+        let cost = moved(cx)?;
+        let scattered = cx.input(1)?.count().saturating_mul(SCATTERED);
         Ok(Cost {
-            elements: cx.input(1)?.count(),
-            ..moved(cx)?
+            elements: cost.elements.saturating_add(scattered),
+            ..cost
         })
     }
 

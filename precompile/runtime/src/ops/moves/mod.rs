@@ -38,17 +38,25 @@ use super::{CostCx, axis_in};
 use crate::cost::Cost;
 use crate::error::OpError;
 
-/// Counts moving every output element once: what is read is what is written.
+/// Times a random access takes what a simple operation does.
+pub(crate) const SCATTERED: u64 = 6;
+
+/// Counts moving every output element once: what is read is what is written. Pieces may be as short as
+/// one element, so elements count besides bytes.
 pub(crate) fn moved(cx: &CostCx<'_>) -> Result<Cost, OpError> {
-    let mut bytes = cx.output(0)?.size_bytes();
-    let mut output = 1;
+    let (mut bytes, mut elements) = (0u64, 0u64);
+    let mut output = 0;
     while let Ok(fact) = cx.output(output) {
         bytes = bytes.saturating_add(fact.size_bytes());
+        elements = elements.saturating_add(fact.count());
         output += 1;
     }
+    // The first output always has a fact.
+    cx.output(0)?;
     Ok(Cost {
         bytes_read: bytes,
         bytes_written: bytes,
+        elements,
         ..Cost::default()
     })
 }
@@ -56,7 +64,7 @@ pub(crate) fn moved(cx: &CostCx<'_>) -> Result<Cost, OpError> {
 /// Counts moving every output element by itself, by an index of its own.
 pub(crate) fn picked(cx: &CostCx<'_>) -> Result<Cost, OpError> {
     Ok(Cost {
-        elements: cx.output(0)?.count(),
+        elements: cx.output(0)?.count().saturating_mul(SCATTERED),
         ..moved(cx)?
     })
 }

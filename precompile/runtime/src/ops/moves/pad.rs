@@ -117,10 +117,9 @@ impl Op for Pad {
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let cost = moved(cx)?;
-        let elements = if self.mode == Mode::Constant {
-            0
-        } else {
-            cx.output(0)?.count()
+        let elements = match self.mode {
+            Mode::Constant => cost.elements,
+            _ => cost.elements.saturating_mul(2),
         };
         Ok(Cost { elements, ..cost })
     }

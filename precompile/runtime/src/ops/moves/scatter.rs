@@ -7,7 +7,7 @@ use assay_numerics::elementwise::Number;
 
 use super::super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, axis_in};
 use super::gather::{Tuples, check_along, check_index_type, offsets_along};
-use super::{moved, product};
+use super::{SCATTERED, moved, product};
 use crate::cost::Cost;
 use crate::error::OpError;
 use crate::tensor::{Data, Out};
@@ -115,7 +115,10 @@ fn reduce_slices<T: Number>(
 fn scatter_cost(cx: &CostCx<'_>) -> Result<Cost, OpError> {
     let updates = cx.input(2)?;
     let mut cost = moved(cx)?;
-    cost.elements = updates.count().saturating_add(cx.input(1)?.count());
+    let placed = updates.count().saturating_add(cx.input(1)?.count());
+    cost.elements = cost
+        .elements
+        .saturating_add(placed.saturating_mul(SCATTERED));
     cost.bytes_read = cost.bytes_read.saturating_add(updates.size_bytes());
     Ok(cost)
 }

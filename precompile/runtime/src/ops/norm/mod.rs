@@ -29,7 +29,7 @@ fn row_cost(cx: &CostCx<'_>, rows: u64) -> Result<Cost, OpError> {
         .input(0)?
         .count()
         .saturating_mul(4)
-        .saturating_add(rows.saturating_mul(16));
+        .saturating_add(rows.saturating_mul(32));
     Ok(Cost {
         elements,
         ..cx.traffic()

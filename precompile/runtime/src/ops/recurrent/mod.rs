@@ -401,7 +401,10 @@ impl Op for Recurrent {
         let count = states
             .saturating_mul(gates)
             .saturating_mul((s.input + s.hidden) as u64);
+        // A step is a small product and a dozen passes over short rows: as much as four nodes.
+        let steps = (s.steps as u64).saturating_mul(self.ways.len() as u64);
         let cost = Cost {
+            nodes: steps.saturating_mul(4),
             transcendentals: states.saturating_mul(gates + 1),
             elements: states.saturating_mul(4 * gates),
             ..cx.traffic()
