@@ -103,46 +103,82 @@ impl<const N: usize> Broadcast<N> {
         self.inner_steps
     }
 
-    /// Calls `f(output elements relative to the range, input offsets)` for every innermost run, cut
-    /// to a range of output elements.
+    /// Walks the innermost runs, cut to a range of output elements: gives each one's output elements
+    /// relative to the range and where it starts in the inputs.
     #[inline(always)]
-    pub(crate) fn runs(&self, range: Range<usize>, mut f: impl FnMut(Range<usize>, [usize; N])) {
-        let mut at = range.start;
-        if at >= range.end {
-            return;
-        }
+    pub(crate) fn runs(&self, range: Range<usize>) -> Runs<'_, N> {
         let mut counters = vec![0usize; self.outer.len()];
         let mut offsets = [0usize; N];
-        let mut row = at / self.inner;
+        let mut row = range.start / self.inner;
         for (k, (extent, steps)) in self.outer.iter().enumerate().rev() {
-            counters[k] = row % extent;
-            row /= extent;
+            // An empty range may have empty loops: there is nothing to find.
+            counters[k] = row.checked_rem(*extent).unwrap_or(0);
+            row = row.checked_div(*extent).unwrap_or(0);
             for i in 0..N {
                 offsets[i] += counters[k] * steps[i];
             }
         }
-        let mut column = at % self.inner;
-        loop {
-            let stop = (at + self.inner - column).min(range.end);
-            let starts = core::array::from_fn(|i| offsets[i] + column * self.inner_steps[i]);
-            f(at - range.start..stop - range.start, starts);
-            at = stop;
-            if at >= range.end {
-                return;
+        Runs {
+            plan: self,
+            counters,
+            offsets,
+            column: range.start % self.inner,
+            done: 0,
+            len: range.len(),
+        }
+    }
+}
+
+/// Walks the innermost runs of a [`Broadcast`]. An iterator, not a function that takes a closure: a
+/// closure is compiled for the portable machine unless the compiler happens to inline it.
+pub(crate) struct Runs<'a, const N: usize> {
+    plan: &'a Broadcast<N>,
+    counters: Vec<usize>,
+    offsets: [usize; N],
+    column: usize,
+    done: usize,
+    len: usize,
+}
+
+impl<const N: usize> Iterator for Runs<'_, N> {
+    type Item = (Range<usize>, [usize; N]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done >= self.len {
+            return None;
+        }
+        let plan = self.plan;
+        let stop = (self.done + plan.inner - self.column).min(self.len);
+        let mut starts = self.offsets;
+        for (start, step) in starts.iter_mut().zip(plan.inner_steps) {
+            *start += self.column * step;
+        }
+        let run = self.done..stop;
+        self.done = stop;
+        self.column = 0;
+        if stop < self.len {
+            self.advance();
+        }
+        Some((run, starts))
+    }
+}
+
+impl<const N: usize> Runs<'_, N> {
+    /// Goes to the next turn of the loops around the innermost one.
+    #[inline(always)]
+    fn advance(&mut self) {
+        for (k, (extent, steps)) in self.plan.outer.iter().enumerate().rev() {
+            self.counters[k] += 1;
+            if self.counters[k] < *extent {
+                for (offset, step) in self.offsets.iter_mut().zip(steps) {
+                    *offset += step;
+                }
+                break;
             }
-            column = 0;
-            for (k, (extent, steps)) in self.outer.iter().enumerate().rev() {
-                counters[k] += 1;
-                if counters[k] < *extent {
-                    for i in 0..N {
-                        offsets[i] += steps[i];
-                    }
-                    break;
-                }
-                counters[k] = 0;
-                for i in 0..N {
-                    offsets[i] -= steps[i] * (extent - 1);
-                }
+            self.counters[k] = 0;
+            for (offset, step) in self.offsets.iter_mut().zip(steps) {
+                *offset -= step * (extent - 1);
             }
         }
     }
@@ -177,12 +213,12 @@ mod tests {
     fn walked(plan: &Broadcast<2>, range: Range<usize>) -> Vec<[usize; 2]> {
         let mut out = Vec::new();
         let steps = plan.inner_steps();
-        plan.runs(range, |run, starts| {
+        for (run, starts) in plan.runs(range) {
             assert_eq!(run.start, out.len());
             for j in 0..run.len() {
                 out.push([starts[0] + j * steps[0], starts[1] + j * steps[1]]);
             }
-        });
+        }
         out
     }
 

@@ -180,13 +180,13 @@ pub fn integer_power<T: Integer>(
     assert_eq!(plan.len(), out.len());
     let [step_base, step_exponent] = plan.inner_steps();
     let mut zero_divisor = false;
-    plan.runs(0..out.len(), |run, [b, e]| {
+    for (run, [b, e]) in plan.runs(0..out.len()) {
         for (j, o) in out[run].iter_mut().enumerate() {
             let (base, exponent) = (base[b + j * step_base], exponent[e + j * step_exponent]);
             zero_divisor |= exponent < 0 && base.is_zero();
             *o = base.power(exponent);
         }
-    });
+    }
     if zero_divisor {
         Err(DivideByZero)
     } else {

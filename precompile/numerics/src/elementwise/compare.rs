@@ -183,7 +183,7 @@ pub fn select<T: Clone>(
     );
     assert_eq!(plan.len(), out.len());
     let [step_c, step_y, step_n] = plan.inner_steps();
-    plan.runs(0..out.len(), |run, [c, y, n]| {
+    for (run, [c, y, n]) in plan.runs(0..out.len()) {
         for (j, o) in out[run].iter_mut().enumerate() {
             let chosen = if condition[c + j * step_c] {
                 &yes[y + j * step_y]
@@ -192,5 +192,5 @@ pub fn select<T: Clone>(
             };
             o.clone_from(chosen);
         }
-    });
+    }
 }

@@ -89,7 +89,7 @@ fn zip_body<F: Fma, O: Op2<T, U>, T: Copy, U: Copy>(
     out: &mut [U],
 ) {
     let steps = plan.inner_steps();
-    plan.runs(start..start + out.len(), |run, [ia, ib]| {
+    for (run, [ia, ib]) in plan.runs(start..start + out.len()) {
         let out = &mut out[run];
         let n = out.len();
         match steps {
@@ -112,7 +112,7 @@ fn zip_body<F: Fma, O: Op2<T, U>, T: Copy, U: Copy>(
                 }
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]

@@ -59,11 +59,6 @@ fn quantize_one(quotient: f32, zero: i32, range: Range) -> i32 {
 /// Is about how many numbers a thread takes at once.
 const PIECE: usize = 1 << 13;
 
-/// Returns how many runs make up one piece.
-fn runs_per_piece(run: usize) -> usize {
-    (PIECE / run).max(1)
-}
-
 multiversion! {
     /// Quantises one run of numbers that share scale and zero point.
     fn quantize_run<T: Quantum>(
@@ -112,6 +107,30 @@ fn quantize_sums_body<F: Fma, T: Quantum>(
     }
 }
 
+/// Computes runs of numbers that share scale and zero point; `parameters(i)` gives those of run `i`.
+fn by_runs<X: Sync, Y: Send>(
+    engine: &Engine,
+    (x, out): (&[X], &mut [Y]),
+    run: usize,
+    parameters: impl Fn(usize) -> (f32, i32) + Sync,
+    each: impl Fn(&[X], f32, i32, &mut [Y]) + Sync,
+) {
+    assert_eq!(x.len(), out.len(), "one output per input");
+    let group = (PIECE / run).max(1);
+    engine.pool().run_pieces(out, group * run, |piece, out| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let i = piece * group + i;
+            let (scale, zero) = parameters(i);
+            each(&x[i * run..][..out.len()], scale, zero, out);
+        }
+    });
+}
+
+/// Stops on zero points whose sum with a quotient could leave 32 bits.
+fn check_zero(zero: i32) {
+    assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
+}
+
 /// Quantises: `clamp(rne(x / scale) + zero)`, the quotient rounded to f32, NaN as 0.
 ///
 /// The numbers of one run share scale and zero point; `parameters(i)` gives those of run `i`.
@@ -127,15 +146,9 @@ pub fn quantize<T: Quantum>(
     range: Range,
     out: &mut [T],
 ) {
-    assert_eq!(x.len(), out.len(), "one output per input");
-    let group = runs_per_piece(run);
-    engine.pool().run_pieces(out, group * run, |piece, out| {
-        for (i, out) in out.chunks_mut(run).enumerate() {
-            let i = piece * group + i;
-            let (scale, zero) = parameters(i);
-            assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
-            quantize_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
-        }
+    by_runs(engine, (x, out), run, parameters, |x, scale, zero, out| {
+        check_zero(zero);
+        quantize_run(engine, x, scale, zero, range, out);
     });
 }
 
@@ -151,14 +164,8 @@ pub fn dequantize<T: Quantum>(
     parameters: impl Fn(usize) -> (f32, i32) + Sync,
     out: &mut [f32],
 ) {
-    assert_eq!(x.len(), out.len(), "one output per input");
-    let group = runs_per_piece(run);
-    engine.pool().run_pieces(out, group * run, |piece, out| {
-        for (i, out) in out.chunks_mut(run).enumerate() {
-            let i = piece * group + i;
-            let (scale, zero) = parameters(i);
-            dequantize_run(engine, &x[i * run..][..out.len()], scale, zero, out);
-        }
+    by_runs(engine, (x, out), run, parameters, |x, scale, zero, out| {
+        dequantize_run(engine, x, scale, zero, out);
     });
 }
 
@@ -175,15 +182,9 @@ pub fn quantize_sums<T: Quantum>(
     range: Range,
     out: &mut [T],
 ) {
-    assert_eq!(x.len(), out.len(), "one output per input");
-    let group = runs_per_piece(run);
-    engine.pool().run_pieces(out, group * run, |piece, out| {
-        for (i, out) in out.chunks_mut(run).enumerate() {
-            let i = piece * group + i;
-            let (scale, zero) = parameters(i);
-            assert!(zero.unsigned_abs() <= 1 << 24, "zero point {zero}");
-            quantize_sums_run(engine, &x[i * run..][..out.len()], scale, zero, range, out);
-        }
+    by_runs(engine, (x, out), run, parameters, |x, scale, zero, out| {
+        check_zero(zero);
+        quantize_sums_run(engine, x, scale, zero, range, out);
     });
 }
 
