@@ -4,7 +4,8 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-const LINE_BYTES: usize = 64;
+/// Is the size of a cache line.
+pub(crate) const LINE_BYTES: usize = 64;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]

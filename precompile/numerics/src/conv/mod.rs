@@ -2,12 +2,14 @@
 //!
 //! Data flows: the input of one image is copied with its padding (+0) and a margin; every kernel
 //! position is then a constant offset into that copy, every output position a base, and they
-//! simply add. Runs of adjacent outputs become vector lanes. Layers with several output channels
-//! per group gather panels and use the matrix microkernels; the others (depthwise) work in place.
-//! Both follow the same chain, so which one runs is a matter of speed only.
+//! simply add. Groups of many output channels take those as vector lanes and read inputs one by one;
+//! groups of several gather runs of adjacent outputs into panels for the matrix microkernels; the
+//! others (depthwise) take the runs as lanes, in place. All follow the same chain, so which one runs
+//! is a matter of speed only.
 
 mod direct;
 pub(crate) mod geometry;
+mod lanes;
 mod panels;
 mod transpose;
 
@@ -19,24 +21,37 @@ pub use transpose::{TransposeShape, TransposeWeights, conv_transpose};
 
 use self::direct::direct_rows;
 use self::geometry::{Canvas, Field};
+use self::lanes::multiply_in_place;
 use self::panels::{Patch, STRIP, gather_and_multiply, pack_weights};
 use crate::engine::Engine;
-use crate::gemm::{Epilogue, Matrix, Real};
+use crate::gemm::{Epilogue, Matrix, PackedB, Real};
 use crate::pool::SharedSlice;
 
 /// Is the number of output channels per group from which gathered panels beat working in place.
 const PANEL_CHANNELS: usize = 4;
+/// Is the number of output channels per group from which channels make the better lanes.
+const LANE_CHANNELS: usize = 32;
 /// Is the number of multiply-adds from which threads pay.
 const THREAD_WORK: usize = 1 << 18;
 
 /// Holds a convolution's weights in the order its kernel reads them.
 #[derive(Clone, Debug)]
 pub struct ConvWeights<T> {
-    /// Lies, group by group, in strips (gathered) or in rows (in place).
-    data: Vec<T>,
+    layout: Layout<T>,
     rows: usize,
     depth: usize,
     groups: usize,
+}
+
+/// Is the order of the weights, group by group: which kernel reads them.
+#[derive(Clone, Debug)]
+enum Layout<T> {
+    /// Rows as they come, for working in place.
+    Rows(Vec<T>),
+    /// Strips of output channels, for gathered panels.
+    Strips(Vec<T>),
+    /// Panels of output channels, one matrix for each group.
+    Lanes(Vec<PackedB<T>>),
 }
 
 impl<T: Real> ConvWeights<T> {
@@ -51,16 +66,21 @@ impl<T: Real> ConvWeights<T> {
             groups * rows * depth,
             "one weight per position"
         );
-        let data = if rows < PANEL_CHANNELS || depth == 0 {
-            weights.to_vec()
+        let layout = if rows < PANEL_CHANNELS || depth == 0 {
+            Layout::Rows(weights.to_vec())
         } else {
-            weights
+            let matrices = weights
                 .chunks_exact(rows * depth)
-                .flat_map(|group| pack_weights(Matrix::row_major(group, rows, depth)))
-                .collect()
+                .map(|group| Matrix::row_major(group, rows, depth));
+            if rows < LANE_CHANNELS {
+                Layout::Strips(matrices.flat_map(pack_weights).collect())
+            } else {
+                let packed = matrices.map(|group| PackedB::new(group.transposed()));
+                Layout::Lanes(packed.collect())
+            }
         };
         Self {
-            data,
+            layout,
             rows,
             depth,
             groups,
@@ -69,13 +89,10 @@ impl<T: Real> ConvWeights<T> {
 
     /// Returns the bytes held.
     pub fn size_bytes(&self) -> usize {
-        self.data.len() * size_of::<T>()
-    }
-
-    /// Returns one group's part.
-    fn group(&self, group: usize) -> &[T] {
-        let size = self.data.len() / self.groups.max(1);
-        &self.data[group * size..][..size]
+        match &self.layout {
+            Layout::Rows(data) | Layout::Strips(data) => data.len() * size_of::<T>(),
+            Layout::Lanes(groups) => groups.iter().map(PackedB::size_bytes).sum(),
+        }
     }
 }
 
@@ -162,11 +179,10 @@ fn for_groups<T: Real>(
     } else {
         engine.pool().threads()
     };
-    let in_place = rows < PANEL_CHANNELS || weights.depth == 0;
-    let [row_step, position_step] = if in_place {
-        [rows, positions]
-    } else {
-        panels::cut(groups, rows, positions, threads)
+    let [row_step, position_step] = match &weights.layout {
+        Layout::Rows(_) => [rows, positions],
+        Layout::Strips(_) => panels::cut(groups, rows, positions, threads),
+        Layout::Lanes(_) => lanes::cut(groups, rows, positions, threads),
     };
     let (down, across) = (rows.div_ceil(row_step), positions.div_ceil(position_step));
     let shared = SharedSlice::new(out);
@@ -189,11 +205,19 @@ fn for_groups<T: Real>(
         };
         let epilogue = bias_of(group);
         let out_start = group * rows * positions;
-        let weights = weights.group(group);
-        if in_place {
-            direct_rows(engine, &patch, weights, &epilogue, shared, out_start);
-        } else {
-            gather_and_multiply(engine, &patch, weights, &epilogue, shared, out_start);
+        let size = rows * weights.depth;
+        let part = group * size..(group + 1) * size;
+        match &weights.layout {
+            Layout::Rows(data) => {
+                direct_rows(engine, &patch, &data[part], &epilogue, shared, out_start);
+            }
+            Layout::Strips(data) => {
+                gather_and_multiply(engine, &patch, &data[part], &epilogue, shared, out_start);
+            }
+            Layout::Lanes(matrices) => {
+                let weights = &matrices[group];
+                multiply_in_place(engine, &patch, weights, &epilogue, shared, out_start);
+            }
         }
     };
     let chunks = groups * down * across;

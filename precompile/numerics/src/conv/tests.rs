@@ -123,6 +123,9 @@ fn every_shape_follows_the_chain_on_every_instruction_set() {
         5,
     );
     check(&shape(1, 70, &[[13, 1, 1, 1, 0], [13, 1, 1, 1, 0]], 0), 40);
+    check(&shape(1, 3, &[[30, 7, 2, 1, 3], [28, 7, 2, 1, 3]], 3), 64);
+    check(&shape(2, 3, &[[9, 3, 1, 2, 2], [8, 3, 3, 1, 0]], 1), 49);
+    check(&shape(1, 4, &[[31, 5, 1, 1, 2]], 2), 100);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The tables of microkernels: which tile sizes each instruction set has.
 #![allow(unsafe_code)]
 
-use super::tile::{Tile, TileFn, tile};
+use super::tile::{LaneTile, LaneTileFn, Tile, TileFn, lane_tile, tile};
 use crate::engine::Engine;
 use crate::isa::Isa;
 use crate::simd::{Simd, portable};
@@ -25,6 +25,8 @@ pub struct Kernel<T> {
     pub(crate) narrow: [TileFn<T>; DIRECT_ROWS],
     /// Holds the tiles of a whole packed strip with one and two vectors.
     pub(crate) strip: [TileFn<T>; 2],
+    /// Holds, by ascending number of positions, the convolution's tiles with one and two vectors.
+    pub(crate) lanes: [(usize, [LaneTileFn<T>; 2]); 4],
 }
 
 /// Gives each element type its kernels.
@@ -50,6 +52,16 @@ macro_rules! tables {
             >(t: &Tile<S::T>) {
                 // SAFETY: the caller's promise.
                 unsafe { tile::<S, MR, P, NV, PACKED>(t) }
+            }
+
+            /// Runs one tile of a convolution.
+            ///
+            /// # Safety
+            /// As for [`lane_tile`].
+            $(#[target_feature(enable = $feature)])*
+            unsafe fn run_lanes<S: Simd, const MR: usize, const NV: usize>(t: &LaneTile<S::T>) {
+                // SAFETY: the caller's promise.
+                unsafe { lane_tile::<S, MR, NV>(t) }
             }
 
             pub(super) static F32: Kernel<f32> = table!($f32, $strip, $wide);
@@ -78,6 +90,12 @@ macro_rules! table {
                 run::<$simd, $strip, 1, 1, true>,
                 run::<$simd, $strip, 1, 2, true>,
             ],
+            lanes: [
+                lanes!($simd, 1),
+                lanes!($simd, 4),
+                lanes!($simd, 7),
+                lanes!($simd, 9),
+            ],
         }
     };
     ($simd:ty, $strip:literal, few) => {
@@ -98,6 +116,12 @@ macro_rules! table {
                 run::<$simd, $strip, 1, 1, true>,
                 run::<$simd, $strip, 1, 2, true>,
             ],
+            lanes: [
+                lanes!($simd, 1),
+                lanes!($simd, 2),
+                lanes!($simd, 3),
+                lanes!($simd, 4),
+            ],
         }
     };
 }
@@ -105,6 +129,18 @@ macro_rules! table {
 macro_rules! one {
     ($simd:ty, $mr:literal, $p:literal) => {
         Some(run::<$simd, $mr, $p, 2, false> as TileFn<<$simd as Simd>::T>)
+    };
+}
+
+macro_rules! lanes {
+    ($simd:ty, $mr:literal) => {
+        (
+            $mr,
+            [
+                run_lanes::<$simd, $mr, 1> as LaneTileFn<<$simd as Simd>::T>,
+                run_lanes::<$simd, $mr, 2>,
+            ],
+        )
     };
 }
 

@@ -1,6 +1,7 @@
 //! Microkernels: one tile of the output, its sums in registers for a whole block of k.
 #![allow(unsafe_code)]
 
+use crate::aligned::LINE_BYTES;
 use crate::simd::{Real, Simd};
 
 /// Bounds how many panels one tile spans.
@@ -17,6 +18,8 @@ pub(crate) struct Tile<T> {
     pub(crate) a_step: usize,
     pub(crate) b: [*const T; MAX_PANELS],
     pub(crate) b_step: usize,
+    /// Is what the next tiles will read of B: one cache line is fetched ahead for each k.
+    pub(crate) ahead: *const T,
     pub(crate) c: *mut T,
     pub(crate) c_row: usize,
     /// Counts the columns that exist; only a tile of one panel may have fewer than its width.
@@ -68,7 +71,10 @@ pub(crate) unsafe fn tile<
         }
         let mut a = t.a;
         let mut b = t.b;
+        let mut ahead = t.ahead;
         for _ in 0..t.k {
+            S::fetch(ahead);
+            ahead = ahead.wrapping_add(LINE_BYTES / size_of::<S::T>());
             let mut columns = [[S::splat(S::T::ZERO); NV]; P];
             for (p, panel) in columns.iter_mut().enumerate() {
                 for (v, vector) in panel.iter_mut().enumerate() {
@@ -87,11 +93,100 @@ pub(crate) unsafe fn tile<
             a = a.wrapping_add(a_step);
         }
         if t.last {
-            finish::<S, MR, P, NV>(&mut acc, t);
+            finish::<S, MR, P, NV>(&mut acc, &t.epilogue, t.columns);
         }
         for (i, row) in acc.iter().enumerate() {
             store_row::<S, P, NV>(row, t.c.add(i * t.c_row), t.columns);
         }
+    }
+}
+
+/// Bounds the rows of a [`LaneTile`]: sums, weights and one input per row then fit the registers
+/// together (compilers load all inputs first).
+pub(crate) const MAX_LANE_ROWS: usize = 9;
+
+/// Describes one tile of a convolution: `rows` output positions by `columns` output channels.
+///
+/// Position `i` and weight `k` meet at the input `bases[i] + offsets[k]`; bases beyond `rows` repeat
+/// one that exists. All pointers are valid for what the counts and strides reach.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneTile<T> {
+    pub(crate) k: usize,
+    pub(crate) bases: [*const T; MAX_LANE_ROWS],
+    pub(crate) offsets: *const usize,
+    pub(crate) b: *const T,
+    pub(crate) b_step: usize,
+    /// Is where the first position's first channel goes; positions follow each other.
+    pub(crate) c: *mut T,
+    /// Is the distance between channels in the output.
+    pub(crate) c_column: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) epilogue: Tail<T>,
+}
+
+/// Is a microkernel for convolutions, compiled for one instruction set and one tile size.
+pub(crate) type LaneTileFn<T> = unsafe fn(&LaneTile<T>);
+
+/// Computes a tile of `MR` positions by `NV` registers of channels and stores it channel by channel.
+///
+/// # Safety
+/// The instruction set of `S` is available and the tile's pointers are valid.
+// Spec: N-3
+#[inline(always)]
+pub(crate) unsafe fn lane_tile<S: Simd, const MR: usize, const NV: usize>(t: &LaneTile<S::T>) {
+    // SAFETY: the caller's promise; `rows` is at most MR, and the panel of B is NV registers wide.
+    unsafe {
+        let mut acc = [[[S::splat(S::T::ZERO); NV]; 1]; MR];
+        let bases: [*const S::T; MR] = std::array::from_fn(|i| t.bases[i]);
+        let mut b = t.b;
+        for k in 0..t.k {
+            let offset = *t.offsets.add(k);
+            let mut columns = [S::splat(S::T::ZERO); NV];
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = S::load(b.add(v * S::W));
+            }
+            b = b.wrapping_add(t.b_step);
+            for (row, base) in acc.iter_mut().zip(&bases) {
+                let x = S::splat(*base.add(offset));
+                for (sum, y) in row[0].iter_mut().zip(&columns) {
+                    *sum = S::fma(x, *y, *sum);
+                }
+            }
+        }
+        finish::<S, MR, 1, NV>(&mut acc, &t.epilogue, t.columns);
+        store_lanes::<S, MR, NV, 0>(&acc, t);
+        if NV > 1 {
+            store_lanes::<S, MR, NV, 1>(&acc, t);
+        }
+    }
+}
+
+/// Stores register `V` of every position: up to W channels, which lie apart.
+///
+/// `V` is a constant because sums that are picked by a variable would have to live in memory.
+///
+/// # Safety
+/// As for [`lane_tile`].
+#[inline(always)]
+unsafe fn store_lanes<S: Simd, const MR: usize, const NV: usize, const V: usize>(
+    acc: &[[[S::V; NV]; 1]; MR],
+    t: &LaneTile<S::T>,
+) {
+    let first = V * S::W;
+    if V >= NV || t.columns <= first {
+        return;
+    }
+    // SAFETY: the caller's promise; channels below `columns` and positions below `rows` exist.
+    unsafe {
+        let mut rows = [S::splat(S::T::ZERO); MR];
+        for (row, sums) in rows.iter_mut().zip(acc) {
+            *row = sums[0][V % NV];
+        }
+        let lanes = t.columns - first;
+        let lanes = if lanes < S::W { lanes } else { S::W };
+        let to = t.c.add(first * t.c_column);
+        S::store_columns(&rows, to, t.c_column, lanes, t.rows);
     }
 }
 
@@ -103,9 +198,9 @@ pub(crate) unsafe fn tile<
 #[inline(always)]
 unsafe fn finish<S: Simd, const MR: usize, const P: usize, const NV: usize>(
     acc: &mut [[[S::V; NV]; P]; MR],
-    t: &Tile<S::T>,
+    e: &Tail<S::T>,
+    columns: usize,
 ) {
-    let e = &t.epilogue;
     // SAFETY: the biases hold a number for every row and column of the tile that exists.
     unsafe {
         if e.alpha != S::T::ONE {
@@ -116,7 +211,7 @@ unsafe fn finish<S: Simd, const MR: usize, const P: usize, const NV: usize>(
         }
         if !e.column_bias.is_null() {
             let mut bias = [[S::splat(S::T::ZERO); NV]; P];
-            load_row::<S, P, NV>(&mut bias, e.column_bias, t.columns);
+            load_row::<S, P, NV>(&mut bias, e.column_bias, columns);
             for row in acc.iter_mut() {
                 for (sum, b) in row.as_flattened_mut().iter_mut().zip(bias.as_flattened()) {
                     *sum = S::add(*sum, *b);

@@ -103,7 +103,9 @@ impl<T: Real> Tiles<'_, T> {
                     count: size,
                     ..rows
                 };
-                self.tile(run, at, column, count, panels, depth);
+                let next = column + count;
+                let ahead = self.ahead(next..columns.end, depth, group);
+                self.tile(run, at, column, count, panels, depth, ahead);
                 start += size;
             }
             column += count;
@@ -113,7 +115,24 @@ impl<T: Real> Tiles<'_, T> {
     /// Adds one block of k to a whole strip of packed rows.
     pub(crate) fn strip(&self, rows: Rows<T>, column: usize, columns: usize, depth: Depth) {
         let run = self.kernel.strip[usize::from(columns > self.kernel.width)];
-        self.tile(run, rows, column, columns, 1, depth);
+        self.tile(run, rows, column, columns, 1, depth, std::ptr::null());
+    }
+
+    /// Finds what group `group` of the rows should fetch of the columns that come next: weights come
+    /// from memory while the groups compute, where each group takes a line for every k.
+    fn ahead(&self, next: Range<usize>, depth: Depth, group: usize) -> *const T {
+        /// Is the number of cache lines one k of a panel takes.
+        const LINES: usize = 2;
+        let panel = PackedB::<T>::PANEL;
+        let column = next.start - next.start % panel + group / LINES * panel;
+        match &self.b {
+            Side::Packed(b) if !next.is_empty() && column + panel <= next.end => {
+                let (from, step) = b.at(column);
+                let half = group % LINES * depth.len * (step / LINES);
+                from.wrapping_add(depth.start * step + half)
+            }
+            _ => std::ptr::null(),
+        }
     }
 
     /// Runs one microkernel.
@@ -126,6 +145,7 @@ impl<T: Real> Tiles<'_, T> {
         columns: usize,
         panels: usize,
         depth: Depth,
+        ahead: *const T,
     ) {
         let mut b = [std::ptr::null(); MAX_PANELS];
         let mut b_step = 0;
@@ -147,6 +167,7 @@ impl<T: Real> Tiles<'_, T> {
             a: rows.a,
             a_row: rows.row,
             a_step: rows.step,
+            ahead: if ahead.is_null() { b[0] } else { ahead },
             b,
             b_step,
             c,

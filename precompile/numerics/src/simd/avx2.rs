@@ -19,6 +19,11 @@ impl Simd for F32x8 {
     const W: usize = 8;
 
     #[inline(always)]
+    unsafe fn fetch(line: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+    #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {
         // SAFETY: by contract.
         unsafe { _mm256_set1_ps(x) }
@@ -93,6 +98,11 @@ impl Simd for F64x4 {
     type V = __m256d;
     const W: usize = 4;
 
+    #[inline(always)]
+    unsafe fn fetch(line: *const f64) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
     #[inline(always)]
     unsafe fn splat(x: f64) -> __m256d {
         // SAFETY: by contract.

@@ -15,6 +15,11 @@ impl Simd for F32x16 {
     const W: usize = 16;
 
     #[inline(always)]
+    unsafe fn fetch(line: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+    #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
         // SAFETY: by contract.
         unsafe { _mm512_set1_ps(x) }
@@ -70,6 +75,70 @@ impl Simd for F32x16 {
             _mm512_mask_mov_ps(v, nan, _mm512_set1_ps(<f32 as Real>::NAN))
         }
     }
+    #[inline(always)]
+    unsafe fn store_columns<const MR: usize>(
+        rows: &[__m512; MR],
+        to: *mut f32,
+        stride: usize,
+        lanes: usize,
+        count: usize,
+    ) {
+        const { assert!(MR < 32) };
+        // SAFETY: by contract; masked numbers are not written.
+        unsafe {
+            let columns = transpose(rows);
+            let mask = ((1u32 << count) - 1) as u16;
+            for (j, column) in columns.iter().enumerate().take(lanes) {
+                _mm512_mask_storeu_ps(to.add(j * stride), mask, *column);
+            }
+        }
+    }
+}
+
+/// Turns up to 16 rows into 16 columns; numbers of rows that are missing are zero.
+///
+/// # Safety
+/// AVX-512 is enabled.
+#[inline(always)]
+unsafe fn transpose<const MR: usize>(rows: &[__m512; MR]) -> [__m512; 16] {
+    // SAFETY: these instructions touch registers only.
+    unsafe {
+        let mut r = [_mm512_setzero_ps(); 16];
+        for (r, row) in r.iter_mut().zip(rows) {
+            *r = *row;
+        }
+        // Pairs of rows, then fours: lane L of r[4 q + j] holds column 4 L + j of rows 4 q to 4 q + 3.
+        for pair in r.as_chunks_mut::<2>().0 {
+            let [a, b] = *pair;
+            *pair = [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)];
+        }
+        for four in r.as_chunks_mut::<4>().0 {
+            let [a, b, c, d] = four.map(|row| _mm512_castps_pd(row));
+            let columns = [
+                _mm512_unpacklo_pd(a, c),
+                _mm512_unpackhi_pd(a, c),
+                _mm512_unpacklo_pd(b, d),
+                _mm512_unpackhi_pd(b, d),
+            ];
+            *four = columns.map(|column| _mm512_castpd_ps(column));
+        }
+        let mut columns = [_mm512_setzero_ps(); 16];
+        for j in 0..4 {
+            let even = [
+                _mm512_shuffle_f32x4::<0x88>(r[j], r[4 + j]),
+                _mm512_shuffle_f32x4::<0x88>(r[8 + j], r[12 + j]),
+            ];
+            let odd = [
+                _mm512_shuffle_f32x4::<0xdd>(r[j], r[4 + j]),
+                _mm512_shuffle_f32x4::<0xdd>(r[8 + j], r[12 + j]),
+            ];
+            columns[j] = _mm512_shuffle_f32x4::<0x88>(even[0], even[1]);
+            columns[4 + j] = _mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]);
+            columns[8 + j] = _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]);
+            columns[12 + j] = _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]);
+        }
+        columns
+    }
 }
 
 /// Holds 8 f64 in one register.
@@ -82,6 +151,11 @@ impl Simd for F64x8 {
     type V = __m512d;
     const W: usize = 8;
 
+    #[inline(always)]
+    unsafe fn fetch(line: *const f64) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
     #[inline(always)]
     unsafe fn splat(x: f64) -> __m512d {
         // SAFETY: by contract.

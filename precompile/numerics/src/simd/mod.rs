@@ -12,6 +12,7 @@ pub(crate) mod portable;
 
 use crate::aligned::Plain;
 use crate::fma::Fma;
+use crate::nan;
 
 /// Is a number that matrix kernels multiply: f32 or f64.
 #[allow(private_bounds)]
@@ -38,55 +39,36 @@ pub trait Real: Plain + PartialEq + PartialOrd + std::fmt::Debug + crate::gemm::
     fn bits(self) -> u64;
 }
 
-impl Real for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-    const NAN: Self = crate::nan::CANONICAL_F32;
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self + other
-    }
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self * other
-    }
-    #[inline(always)]
-    fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self {
-        F::fma32(a, b, c)
-    }
-    #[inline(always)]
-    fn canonical(self) -> Self {
-        crate::nan::canonical_f32(self)
-    }
-    fn bits(self) -> u64 {
-        self.to_bits().into()
-    }
+macro_rules! real {
+    ($t:ty, $fma:ident, $canonical:path, $nan:path) => {
+        impl Real for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NAN: Self = $nan;
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                self * other
+            }
+            #[inline(always)]
+            fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self {
+                F::$fma(a, b, c)
+            }
+            #[inline(always)]
+            fn canonical(self) -> Self {
+                $canonical(self)
+            }
+            fn bits(self) -> u64 {
+                self.to_bits().into()
+            }
+        }
+    };
 }
-
-impl Real for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-    const NAN: Self = crate::nan::CANONICAL_F64;
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self + other
-    }
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self * other
-    }
-    #[inline(always)]
-    fn fma<F: Fma>(a: Self, b: Self, c: Self) -> Self {
-        F::fma64(a, b, c)
-    }
-    #[inline(always)]
-    fn canonical(self) -> Self {
-        crate::nan::canonical_f64(self)
-    }
-    fn bits(self) -> u64 {
-        self.to_bits()
-    }
-}
+real!(f32, fma32, nan::canonical_f32, nan::CANONICAL_F32);
+real!(f64, fma64, nan::canonical_f64, nan::CANONICAL_F64);
 
 /// Is one register of `W` numbers and what kernels do with it.
 ///
@@ -111,4 +93,33 @@ pub(crate) trait Simd: Copy {
     unsafe fn relu(v: Self::V) -> Self::V;
     /// Replaces any NaN by the canonical one.
     unsafe fn canonical(v: Self::V) -> Self::V;
+
+    /// Asks for a cache line that will be read soon; any address is allowed.
+    #[inline(always)]
+    unsafe fn fetch(_line: *const Self::T) {}
+
+    /// Stores lane `j < lanes` of the first `count` registers side by side, at `to + j * stride`.
+    #[inline(always)]
+    unsafe fn store_columns<const MR: usize>(
+        rows: &[Self::V; MR],
+        to: *mut Self::T,
+        stride: usize,
+        lanes: usize,
+        count: usize,
+    ) {
+        let mut numbers = [[Self::T::ZERO; MAX_WIDTH]; MR];
+        for (numbers, row) in numbers.iter_mut().zip(rows) {
+            // SAFETY: a register has at most MAX_WIDTH lanes.
+            unsafe { Self::store(numbers.as_mut_ptr(), *row) };
+        }
+        for j in 0..lanes {
+            for (i, row) in numbers.iter().enumerate().take(count) {
+                // SAFETY: the caller promises room for `count` numbers in each of `lanes` places.
+                unsafe { *to.add(j * stride + i) = row[j] };
+            }
+        }
+    }
 }
+
+/// Bounds the lanes of any register.
+const MAX_WIDTH: usize = 16;
