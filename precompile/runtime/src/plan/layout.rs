@@ -137,6 +137,7 @@ impl<'a> Layout<'a> {
         Ok(Fixed {
             steps,
             slots: self.slots.iter().map(|(dtype, _)| *dtype).collect(),
+            bytes: live,
             locals: self.locals,
             outputs,
         })

@@ -80,6 +80,8 @@ pub struct Plan {
 pub(crate) struct Fixed {
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<DType>,
+    /// The bytes of all slots.
+    pub(crate) bytes: u64,
     pub(crate) locals: Vec<Arc<Value>>,
     pub(crate) outputs: Vec<Arg>,
 }
@@ -103,6 +105,11 @@ impl Plan {
     /// Says whether all shapes were decided before the run.
     pub fn is_fixed(&self) -> bool {
         self.fixed.is_some()
+    }
+
+    /// Returns the bytes of the buffers between steps; `None` when some shape depends on values.
+    pub fn buffer_bytes(&self) -> Option<u64> {
+        self.fixed.as_ref().map(|fixed| fixed.bytes)
     }
 
     /// Plans one set of input facts.
