@@ -80,7 +80,7 @@ pub struct Plan {
 pub(crate) struct Fixed {
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<DType>,
-    /// The bytes of all slots.
+    /// The bytes of all slots, and of the widened copies that one step makes.
     pub(crate) bytes: u64,
     pub(crate) locals: Vec<Arc<Value>>,
     pub(crate) outputs: Vec<Arg>,
@@ -107,7 +107,7 @@ impl Plan {
         self.fixed.is_some()
     }
 
-    /// Returns the bytes of the buffers between steps; `None` when some shape depends on values.
+    /// Returns the bytes a run holds besides weights; `None` when some shape depends on values.
     pub fn buffer_bytes(&self) -> Option<u64> {
         self.fixed.as_ref().map(|fixed| fixed.bytes)
     }
