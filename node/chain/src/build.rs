@@ -39,6 +39,24 @@ pub struct Attributes {
     pub withdrawals: Withdrawals,
 }
 
+impl Attributes {
+    /// Chooses for the next block what its parent has, a second later.
+    #[must_use]
+    pub fn following(head: &Head) -> Self {
+        let parent = &head.header;
+        Self {
+            timestamp: parent.timestamp.saturating_add(1),
+            beneficiary: parent.beneficiary,
+            gas_limit: parent.gas_limit,
+            base_fee: None,
+            mix_hash: parent.mix_hash,
+            extra_data: Bytes::new(),
+            beacon_root: B256::ZERO,
+            withdrawals: Withdrawals::default(),
+        }
+    }
+}
+
 /// Says why a transaction did not go into the block being built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -102,7 +120,9 @@ impl Chain {
             return Err(ChainError::Timestamp { got, head });
         }
         let state = self.parent_state(&head)?;
+        let executing = self.begin_executing();
         let draft = self.draft(&head, state, attributes, source)?;
+        drop(executing);
         let (outcome, trie) = self.root(draft.outcome)?;
         let block = Draft { outcome, ..draft }.seal(trie.root);
         Ok(Executed {

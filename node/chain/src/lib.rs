@@ -12,6 +12,7 @@ mod build;
 mod error;
 mod export;
 pub mod models;
+mod preexecution;
 pub mod registry;
 mod service;
 #[cfg(test)]
@@ -20,4 +21,5 @@ mod tests;
 pub use build::{Attributes, Preview, Refusal, TransactionSource};
 pub use error::ChainError;
 pub use models::{Held, ModelError, Models};
+pub use preexecution::{PreExecution, PreExecutionCounters};
 pub use service::{Chain, Executed, Head};

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError, RwLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use alloy_hardforks::EthereumHardfork;
@@ -35,6 +35,15 @@ pub struct Executed {
     pub(crate) trie: TrieUpdate,
 }
 
+/// A block under execution.
+pub(crate) struct Executing<'a>(&'a AtomicUsize);
+
+impl Drop for Executing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 type Listener = Box<dyn Fn(&Executed) + Send + Sync>;
 
 /// Tip, state and store of one chain.
@@ -42,6 +51,8 @@ pub struct Chain {
     executor: Executor,
     store: Store,
     models: Option<Arc<Models>>,
+    /// Blocks under execution, which everything else gives way to.
+    executing: AtomicUsize,
     head: RwLock<Arc<Head>>,
     /// Held while the newest block changes: one block at a time.
     writing: Mutex<()>,
@@ -127,6 +138,7 @@ impl Chain {
             executor: Executor::new(Arc::new(spec)),
             store,
             models: None,
+            executing: AtomicUsize::new(0),
             head,
             writing: Mutex::new(()),
             revision: AtomicU64::new(0),
@@ -145,6 +157,17 @@ impl Chain {
     /// Returns the models of this node; `None` on a chain without inference.
     pub const fn models(&self) -> Option<&Arc<Models>> {
         self.models.as_ref()
+    }
+
+    /// Tells whether a block is being executed.
+    pub fn is_executing(&self) -> bool {
+        self.executing.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says that a block is being executed, until the answer is dropped.
+    pub(crate) fn begin_executing(&self) -> Executing<'_> {
+        self.executing.fetch_add(1, Ordering::Relaxed);
+        Executing(&self.executing)
     }
 
     /// Returns the chain's rules.
@@ -211,7 +234,9 @@ impl Chain {
         }
         validate_header(self.spec(), header, &head.header, head.hash)?;
         validate_body(self.spec(), block.block())?;
+        let executing = self.begin_executing();
         let outcome = self.executor.execute(self.parent_state(&head)?, &block)?;
+        drop(executing);
         let (outcome, trie) = self.root(outcome)?;
         validate_outcome(header, &outcome, trie.root)?;
         Ok(Executed {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
-use assay_chain::Chain;
+use assay_chain::{Chain, PreExecution};
 use assay_dev::Dev;
 use assay_pool::Pool;
 use tokio::sync::broadcast;
@@ -60,6 +60,8 @@ pub struct Backend {
     pub(crate) dev: Option<Arc<Dev>>,
     pub(crate) limits: CallLimits,
     pub(crate) pending: PendingCache,
+    /// Runs waiting transactions before their block.
+    pub(crate) preexecution: Option<PreExecution>,
     /// Whether models may be uploaded.
     pub(crate) uploads: bool,
     /// Tells subscribers of transactions as they come to wait for a block.
@@ -79,6 +81,7 @@ impl Backend {
             dev: None,
             limits,
             pending: PendingCache::default(),
+            preexecution: None,
             uploads: false,
             admitted: broadcast::channel(ADMITTED_BACKLOG).0,
             filters: Mutex::default(),
@@ -99,6 +102,13 @@ impl Backend {
     #[must_use]
     pub const fn accept_uploads(mut self, accept: bool) -> Self {
         self.uploads = accept;
+        self
+    }
+
+    /// Runs waiting transactions before their block. In instant mining none waits.
+    #[must_use]
+    pub fn pre_execute(mut self, preexecution: PreExecution) -> Self {
+        self.preexecution = Some(preexecution);
         self
     }
 

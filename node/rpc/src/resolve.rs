@@ -52,17 +52,7 @@ impl Backend {
         if let Some(dev) = &self.dev {
             return dev.attributes();
         }
-        let head = self.chain.head();
-        Attributes {
-            timestamp: head.header.timestamp.saturating_add(1),
-            beneficiary: head.header.beneficiary,
-            gas_limit: head.header.gas_limit,
-            base_fee: None,
-            mix_hash: head.header.mix_hash,
-            extra_data: Default::default(),
-            beacon_root: Default::default(),
-            withdrawals: Default::default(),
-        }
+        Attributes::following(&self.chain.head())
     }
 
     /// Lays out the header of the next block, without looking at what waits for it.

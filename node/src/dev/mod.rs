@@ -7,7 +7,7 @@ mod options;
 use std::{path::Path, sync::Arc};
 
 use alloy_primitives::U256;
-use assay_chain::{Chain, Held, Models, registry};
+use assay_chain::{Chain, Held, Models, PreExecution, registry};
 use assay_dev::{Accounts, Dev, DevGenesis, add_file, dev_params, pin_examples};
 use assay_pool::{Limits, Pool};
 use assay_rpc::{Backend, start};
@@ -52,7 +52,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     serve::block_on(async {
         let backend = Backend::with_dev(Arc::clone(&dev), options.limits.calls());
         let uploads = options.host.is_loopback() || options.allow_upload;
-        let backend = Arc::new(backend.accept_uploads(uploads));
+        let preexecution = PreExecution::start(dev.chain()).map_err(Failure::failed)?;
+        let backend = backend.accept_uploads(uploads).pre_execute(preexecution);
+        let backend = Arc::new(backend);
         let screen = Arc::clone(&backend);
         let server = options.limits.server(options.host, options.port);
         let (address, handle) = start(backend, server).await.map_err(|error| {

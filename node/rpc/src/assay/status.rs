@@ -54,6 +54,20 @@ fn status(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
             "validatorSet": assay.validator_set,
         })),
     });
+    if let (Some(map), Some(preexecution)) = (answer.as_object_mut(), &backend.preexecution) {
+        let done = preexecution.counters();
+        map.insert(
+            "preExecution".into(),
+            json!({
+                "executed": quantity(done.executed),
+                "skipped": quantity(done.skipped),
+                "refused": quantity(done.refused),
+                "hits": quantity(done.hits),
+                "misses": quantity(done.misses),
+                "savedMs": quantity(done.saved_us / 1_000),
+            }),
+        );
+    }
     let (Some(map), Ok(models)) = (answer.as_object_mut(), models(backend)) else {
         return Ok(answer);
     };

@@ -88,6 +88,10 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
     let _ = backend.admitted.send(hash);
     if let Some(dev) = instant {
         dev.submitted(hash)?;
+    } else if let Some((preexecution, waiting)) =
+        backend.preexecution.as_ref().zip(backend.pool.get(hash))
+    {
+        preexecution.offer(waiting.transaction.clone(), sender);
     }
     Ok(hash)
 }
