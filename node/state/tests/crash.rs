@@ -42,7 +42,7 @@ fn changes(number: u64) -> StateChanges {
         };
         let change = AccountChange {
             account: Some(account),
-            wiped: number % 5 == 0,
+            wiped: number.is_multiple_of(5),
             storage: [(U256::from(index), U256::from(number))].into(),
         };
         changes.accounts.insert(address, change);
