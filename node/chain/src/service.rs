@@ -117,8 +117,7 @@ impl Chain {
         state: &StateChanges,
         store: Store,
     ) -> Result<Self, ChainError> {
-        let block = RecoveredBlock::with_senders(first, Vec::new())
-            .ok_or_else(|| InvalidBlock::header("transactionsRoot", "not empty", "empty"))?;
+        let block = first_block(first)?;
         // A store in use is checked by its first block's hash, which holds the root.
         let trie = match store.genesis()? {
             None => {
@@ -331,6 +330,20 @@ impl Chain {
         Ok(())
     }
 
+    /// Takes the chain back to its first block, which is this genesis's. For developers' tools only.
+    ///
+    /// # Errors
+    /// When the chain does not begin with this genesis, or the store fails.
+    pub fn reset(&self, genesis: &Genesis) -> Result<(), ChainError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = genesis.state();
+        let trie = Store::in_memory()?.root(&state)?;
+        let block = first_block(genesis.block(trie.root))?;
+        self.store.begin_again(&block, &state, &trie)?;
+        self.set_head(read_head(&self.store.reader()?)?);
+        Ok(())
+    }
+
     pub(crate) fn parent_state(&self, head: &Head) -> Result<StateSnapshot, ChainError> {
         Ok(self.store.reader()?.state(head.header.number)?)
     }
@@ -351,6 +364,12 @@ impl Chain {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
         self.changed();
     }
+}
+
+/// Takes a block that has no transactions, as a first block must.
+fn first_block(block: Block) -> Result<RecoveredBlock, InvalidBlock> {
+    RecoveredBlock::with_senders(block, Vec::new())
+        .ok_or_else(|| InvalidBlock::header("transactionsRoot", "not empty", "empty"))
 }
 
 fn check_root(got: B256, header: &Header) -> Result<(), InvalidBlock> {

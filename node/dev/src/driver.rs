@@ -9,7 +9,7 @@ use alloy_consensus::TypedTransaction;
 use alloy_primitives::{Address, B256, Signature, U256};
 use assay_chain::{Attributes, Chain, Executed, Refusal, TransactionSource};
 use assay_pool::{Best, Pool};
-use assay_types::{Header, Transaction};
+use assay_types::{Genesis, Header, Transaction};
 
 use crate::{Accounts, DevError, Settings, accounts::with_signature, snapshot::Snapshots};
 
@@ -21,6 +21,8 @@ pub struct Dev {
     accounts: Accounts,
     settings: Mutex<Settings>,
     pub(crate) snapshots: Mutex<Snapshots>,
+    /// What the chain began with, when this process began it.
+    pub(crate) genesis: Option<Genesis>,
     /// Held while a block is made: one at a time.
     mining: Mutex<()>,
 }
@@ -60,21 +62,25 @@ impl TransactionSource for FromPool {
 
 impl Dev {
     /// Makes the driver of a chain, mining as transactions arrive.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, accounts: Accounts) -> Result<Self, DevError> {
-        let gas_limit = chain.head().header.gas_limit;
-        let settings = Settings::new(gas_limit);
-        let first = chain.savepoint()?;
-        Ok(Self {
+    #[must_use]
+    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, accounts: Accounts) -> Self {
+        let settings = Settings::new(chain.head().header.gas_limit);
+        Self {
             chain,
             pool,
             accounts,
-            snapshots: Mutex::new(Snapshots::new(first, settings.clone())),
+            snapshots: Mutex::default(),
+            genesis: None,
             settings: Mutex::new(settings),
             mining: Mutex::new(()),
-        })
+        }
+    }
+
+    /// Tells what the chain began with, so that it can be reset.
+    #[must_use]
+    pub fn with_genesis(mut self, genesis: Genesis) -> Self {
+        self.genesis = Some(genesis);
+        self
     }
 
     /// Returns the chain.

@@ -31,6 +31,11 @@ pub enum DevError {
         /// Time of the newest block.
         head: u64,
     },
+    /// The chain was begun by another process, so its first state is not at hand.
+    #[error(
+        "this chain was begun by an earlier process and cannot be reset; start without --datadir, or with an empty one"
+    )]
+    BegunElsewhere,
     /// The genesis made of the options is none.
     #[error(transparent)]
     Genesis(#[from] assay_types::GenesisError),

@@ -6,22 +6,12 @@ use assay_state::Savepoint;
 
 use crate::{Dev, DevError, Settings};
 
-/// The snapshots taken so far, and the one of the start.
-#[derive(Debug)]
+/// The snapshots taken so far. Each keeps the store from using again what blocks after it replace, so
+/// none is taken unasked.
+#[derive(Debug, Default)]
 pub(crate) struct Snapshots {
     taken: BTreeMap<u64, (Savepoint, Settings)>,
     next_id: u64,
-    first: (Savepoint, Settings),
-}
-
-impl Snapshots {
-    pub(crate) const fn new(first: Savepoint, settings: Settings) -> Self {
-        Self {
-            taken: BTreeMap::new(),
-            next_id: 0,
-            first: (first, settings),
-        }
-    }
 }
 
 impl Dev {
@@ -64,20 +54,21 @@ impl Dev {
         Ok(true)
     }
 
-    /// Goes back to the start of the process.
+    /// Goes back to the first block.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When another process began the chain, or the store fails.
     pub fn reset(&self) -> Result<(), DevError> {
+        let genesis = self.genesis.as_ref().ok_or(DevError::BegunElsewhere)?;
         let _mining = self.lock_mining();
         let mut snapshots = self
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         snapshots.taken.clear();
-        self.chain().restore(&snapshots.first.0)?;
+        self.chain().reset(genesis)?;
         self.pool().clear();
-        *self.lock_settings() = snapshots.first.1.clone();
+        *self.lock_settings() = Settings::new(self.chain().head().header.gas_limit);
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ fn dev() -> Dev {
     .build()
     .unwrap();
     let chain = Arc::new(Chain::open(&genesis, Store::in_memory().unwrap()).unwrap());
-    Dev::new(chain, Arc::new(Pool::default()), accounts).unwrap()
+    Dev::new(chain, Arc::new(Pool::default()), accounts).with_genesis(genesis)
 }
 
 fn send(dev: &Dev, nonce: u64) -> alloy_primitives::B256 {
@@ -163,4 +163,22 @@ fn dump_loads_into_another_chain() {
         U256::from(2)
     );
     assert!(state.account(contract).unwrap().unwrap().has_code());
+}
+
+#[test]
+fn a_reset_chain_is_as_it_began() {
+    let dev = dev();
+    let (first, revision) = (dev.chain().head().hash, dev.chain().head().header.number);
+    let id = dev.snapshot().unwrap();
+    send(&dev, 0);
+    dev.configure(|settings| settings.automine = false);
+    assert_eq!(dev.chain().head().header.number, revision + 1);
+
+    dev.reset().unwrap();
+    assert_eq!(dev.chain().head().hash, first);
+    assert!(dev.settings().automine);
+    assert!(!dev.revert(id).unwrap());
+    // The first block's state is back, whole: the same transaction is good again.
+    send(&dev, 0);
+    assert_eq!(dev.chain().head().header.number, revision + 1);
 }

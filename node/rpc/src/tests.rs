@@ -35,7 +35,7 @@ fn backend() -> Backend {
     .build()
     .unwrap();
     let chain = Arc::new(Chain::open(&genesis, Store::in_memory().unwrap()).unwrap());
-    let dev = Dev::new(chain, Arc::new(Pool::default()), accounts).unwrap();
+    let dev = Dev::new(chain, Arc::new(Pool::default()), accounts);
     Backend::with_dev(Arc::new(dev), CallLimits::default())
 }
 

@@ -13,6 +13,7 @@ use assay_pool::{Limits, Pool};
 use assay_rpc::{Backend, start};
 use assay_runtime::Limits as ModelLimits;
 use assay_state::{ModelStore, Store};
+use assay_types::Genesis;
 
 use choices::Choices;
 pub(crate) use options::Options;
@@ -97,13 +98,20 @@ fn open(options: &Options) -> Result<Opened, Failure> {
     }
     let accounts =
         Accounts::derive(&choices.mnemonic, choices.accounts).map_err(Failure::failed)?;
-    let chain = match origin {
-        Some(_) => Chain::reopen(store),
-        None => begin(options, &choices, &accounts, examples, &given, store)?,
+    let (chain, genesis) = match origin {
+        Some(_) => (Chain::reopen(store), None),
+        None => {
+            let genesis = genesis(options, &choices, &accounts, examples, &given)?;
+            let kept = serde_json::to_string(&choices).map_err(Failure::failed)?;
+            (Chain::open_with(&genesis, kept, store), Some(genesis))
+        }
     };
     let chain = chain.map_err(Failure::failed)?.with_models(models);
     let pool = Arc::new(Pool::new(Limits::default()));
-    let dev = Dev::new(Arc::new(chain), pool, accounts).map_err(Failure::failed)?;
+    let mut dev = Dev::new(Arc::new(chain), pool, accounts);
+    if let Some(genesis) = genesis {
+        dev = dev.with_genesis(genesis);
+    }
     Ok(Opened {
         dev: Arc::new(dev),
         choices,
@@ -111,14 +119,13 @@ fn open(options: &Options) -> Result<Opened, Failure> {
     })
 }
 
-fn begin(
+fn genesis(
     options: &Options,
     choices: &Choices,
     accounts: &Accounts,
     examples: Vec<Held>,
     given: &[Held],
-    store: Store,
-) -> Result<Result<Chain, assay_chain::ChainError>, Failure> {
+) -> Result<Genesis, Failure> {
     let balance = U256::from(choices.balance).saturating_mul(U256::from(ETHER));
     let addresses = accounts.addresses().into_iter();
     let mut models = examples;
@@ -140,9 +147,7 @@ fn begin(
         example_contract: choices.examples,
         validator: accounts.validator(),
     };
-    let genesis = genesis.build().map_err(Failure::failed)?;
-    let kept = serde_json::to_string(choices).map_err(Failure::failed)?;
-    Ok(Chain::open_with(&genesis, kept, store))
+    genesis.build().map_err(Failure::failed)
 }
 
 fn open_models(options: &Options) -> Result<Models, Failure> {

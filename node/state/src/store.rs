@@ -7,7 +7,8 @@ use alloy_eips::eip7685::Requests;
 use alloy_primitives::B256;
 use assay_types::{InferenceRecord, Receipt, RecoveredBlock, StateChanges};
 use redb::{
-    Database, ReadableDatabase, ReadableTable, WriteTransaction, backends::InMemoryBackend,
+    Database, ReadableDatabase, ReadableTable, TableHandle as _, WriteTransaction,
+    backends::InMemoryBackend,
 };
 
 use crate::{
@@ -189,23 +190,34 @@ impl Store {
                 false => Err(StateError::Genesis { found, wanted }),
             };
         }
-        let number = block.header().number;
         let write = self.begin()?;
-        {
-            let mut table = write.open_table(tables::META)?;
-            table.insert(meta::GENESIS, block.hash().as_slice())?;
-            table.insert(meta::FIRST_STATE, number.to_be_bytes().as_slice())?;
+        write_first(&write, block, changes, trie)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Empties the store and puts its first block and state back, as developers' tools ask for.
+    ///
+    /// # Errors
+    /// When the block is not the store's first, or the store cannot be written.
+    pub fn begin_again(
+        &self,
+        block: &RecoveredBlock,
+        changes: &StateChanges,
+        trie: &TrieUpdate,
+    ) -> Result<(), StateError> {
+        let (found, wanted) = (self.genesis()?.unwrap_or_default(), block.hash());
+        if found != wanted {
+            return Err(StateError::Genesis { found, wanted });
         }
-        let none = Requests::default();
-        let first = ExecutedBlock {
-            block,
-            changes,
-            trie,
-            receipts: &[],
-            records: &[],
-            requests: &none,
-        };
-        write_block(&write, &first)?;
+        let write = self.begin()?;
+        for table in write.list_tables()?.collect::<Vec<_>>() {
+            if table.name() != tables::META.name() {
+                write.delete_table(table)?;
+            }
+        }
+        create_tables(&write)?;
+        write_first(&write, block, changes, trie)?;
         write.commit()?;
         Ok(())
     }
@@ -304,6 +316,29 @@ impl Store {
     fn begin(&self) -> Result<WriteTransaction, StateError> {
         Ok(self.database.begin_write()?)
     }
+}
+
+fn write_first(
+    write: &WriteTransaction,
+    block: &RecoveredBlock,
+    changes: &StateChanges,
+    trie: &TrieUpdate,
+) -> Result<(), StateError> {
+    let number = block.header().number;
+    {
+        let mut table = write.open_table(tables::META)?;
+        table.insert(meta::GENESIS, block.hash().as_slice())?;
+        table.insert(meta::FIRST_STATE, number.to_be_bytes().as_slice())?;
+    }
+    let first = ExecutedBlock {
+        block,
+        changes,
+        trie,
+        receipts: &[],
+        records: &[],
+        requests: &Requests::default(),
+    };
+    write_block(write, &first)
 }
 
 fn create_tables(write: &WriteTransaction) -> Result<(), StateError> {

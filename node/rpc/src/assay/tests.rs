@@ -37,7 +37,7 @@ fn backend() -> Backend {
     let genesis = genesis.build().unwrap();
     let chain = Chain::open(&genesis, Store::in_memory().unwrap()).unwrap();
     let chain = Arc::new(chain.with_models(Arc::new(models)));
-    let dev = Dev::new(chain, Arc::new(Pool::default()), accounts).unwrap();
+    let dev = Dev::new(chain, Arc::new(Pool::default()), accounts);
     Backend::with_dev(Arc::new(dev), CallLimits::default()).accept_uploads(true)
 }
 

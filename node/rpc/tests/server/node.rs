@@ -56,7 +56,7 @@ impl Node {
     }
 
     fn serve(chain: Chain, limits: CallLimits, server: impl FnOnce(&mut ServerOptions)) -> Self {
-        let dev = Dev::new(Arc::new(chain), Arc::new(Pool::default()), accounts()).unwrap();
+        let dev = Dev::new(Arc::new(chain), Arc::new(Pool::default()), accounts());
         let backend = Arc::new(Backend::with_dev(Arc::new(dev), limits));
         let mut options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         server(&mut options);
