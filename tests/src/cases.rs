@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use assay_runtime::onnx::proto::TensorProto;
 use assay_runtime::onnx::tensor::import_tensor;
@@ -73,6 +74,9 @@ pub fn root() -> PathBuf {
 impl CaseSet {
     /// Opens a set; when it is not there, runs its script first.
     pub fn open(source: Source) -> eyre::Result<CaseSet> {
+        // Tests of one program run at the same time, and one of them writes the set for all.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = root().join(".cache").join(source.folder);
         if let Ok(set) = CaseSet::read(&folder) {
             return Ok(set);
