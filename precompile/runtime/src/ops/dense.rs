@@ -104,19 +104,25 @@ pub(crate) fn macs(dtype: DType, macs: u64, cost: Cost) -> Cost {
 /// What one small product takes besides its multiply-adds, in multiply-adds.
 const PRODUCT_START: u64 = 768;
 
-/// Counts a stack of matrix products. Integers of 32 and 64 bits have no packed kernel, and narrow
+/// Elements that each row of a right-hand side counts when the call packs it: even one column is
+/// widened to a whole panel.
+pub(crate) const PACKED_ROW: u64 = 8;
+
+/// Counts a stack of matrix products, with the elements that packing takes. Integers of 32 and 64 bits have no packed kernel, and narrow
 /// floats are widened and rounded one by one.
 pub(crate) fn stacked(
     cx: &CostCx<'_>,
     dtype: DType,
     count: u64,
     batches: u64,
+    packing: u64,
 ) -> Result<Cost, OpError> {
     let out = cx.output(0)?.count();
     let (factor, elements) = match dtype {
         dtype if dtype.is_integer() => (3, out.saturating_mul(4)),
         _ => (1, out.saturating_add(narrow_elements(cx, dtype)?)),
     };
+    let elements = elements.saturating_add(packing);
     let count = count
         .saturating_mul(factor)
         .saturating_add(batches.saturating_mul(PRODUCT_START));

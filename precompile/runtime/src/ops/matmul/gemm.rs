@@ -5,7 +5,7 @@ use assay_numerics::gemm::{Epilogue, Matrix, Real, Rhs, Strided, Wrapping, gemm,
 use super::{want_product, with_product_integer};
 use crate::cost::Cost;
 use crate::error::OpError;
-use crate::ops::dense::{Dense, Packed, pack, stacked};
+use crate::ops::dense::{Dense, PACKED_ROW, Packed, pack, stacked};
 use crate::ops::work::{want_same, with_float};
 use crate::ops::{self, CostCx, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::tensor::{Element, Out, View};
@@ -207,7 +207,13 @@ impl Op for Gemm {
         let count = dims
             .iter()
             .fold(1u64, |n, &dim| n.saturating_mul(dim as u64));
-        stacked(cx, a.dtype, count, 1)
+        let (k, n) = (dims[1] as u64, dims[2] as u64);
+        let packing = match (&self.packed, self.transposed[1]) {
+            (Some(_), _) => 0,
+            (None, false) => k.saturating_mul(PACKED_ROW),
+            (None, true) => k.saturating_mul(PACKED_ROW.max(n.saturating_mul(4))),
+        };
+        stacked(cx, a.dtype, count, 1, packing)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

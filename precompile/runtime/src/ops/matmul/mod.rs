@@ -8,7 +8,7 @@ use assay_numerics::gemm::{
     Epilogue, Matrix, PackedB, Rhs, Strided, Wrapping, gemm, gemm_batch, matmul_wrapping,
 };
 
-use super::dense::{Dense, Packed, pack, stacked};
+use super::dense::{Dense, PACKED_ROW, Packed, pack, stacked};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
@@ -198,7 +198,13 @@ impl Op for MatMul {
         let (a, b) = (cx.input(0)?, cx.input(1)?);
         let stack = Stack::new(&a.shape, &b.shape)?;
         let batches = cx.output(0)?.count() / ((stack.m * stack.n) as u64).max(1);
-        stacked(cx, a.dtype, stack.macs(), batches)
+        let packing = match self.packed {
+            Some(_) => 0,
+            None => batches
+                .saturating_mul(stack.k as u64)
+                .saturating_mul(PACKED_ROW),
+        };
+        stacked(cx, a.dtype, stack.macs(), batches, packing)
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
