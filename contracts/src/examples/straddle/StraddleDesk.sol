@@ -30,6 +30,6 @@ contract StraddleDesk {
         }
         int256 volatility = MODEL.predictOne(row);
         if (volatility <= 0) revert NoForecast(volatility);
-        return spot * uint256(volatility) / 1e18 * EXPECTED_MOVE / 1e18;
+        return spot * uint256(volatility) * EXPECTED_MOVE / 1e36;
     }
 }
