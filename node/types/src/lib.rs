@@ -13,7 +13,9 @@
 
 pub mod account;
 pub mod block;
+pub mod certificate;
 pub mod contracts;
+pub mod digest;
 pub mod genesis;
 pub mod overlay;
 pub mod record;
@@ -22,6 +24,8 @@ pub mod spec;
 pub use account::{Account, AccountChange, StateChanges, StateView};
 pub use alloy_genesis::{ChainConfig, GenesisAccount};
 pub use block::{Block, Header, Receipt, RecoveredBlock, SenderError, Transaction};
+pub use certificate::{Certificate, CertificateError};
+pub use digest::{Domain, Validator};
 pub use genesis::{Genesis, GenesisError, allocate};
 pub use overlay::Overlay;
 pub use record::{InferenceRecord, RecordsRequest};
