@@ -54,7 +54,7 @@ impl Dev {
     /// Mines the attestations that wait, when mining is instant.
     pub(crate) fn mine_attestations(&self) -> Result<(), DevError> {
         while self.lock_settings().automine && self.attestation_waits() {
-            let (mined, _) = self.mine_locked()?;
+            let mined = self.mine_locked()?;
             if mined.block.block().body.transactions.is_empty() {
                 break;
             }

@@ -1,6 +1,7 @@
 //! The driver: mines, and answers what the next block will look like.
 
 use std::{
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,6 +13,9 @@ use assay_pool::{Best, Pool};
 use assay_types::{Genesis, Header, Transaction};
 
 use crate::{Accounts, DevError, Settings, accounts::with_signature, snapshot::Snapshots};
+
+/// Refusals kept until their senders ask, who are waiting for the block already.
+const REFUSALS_KEPT: usize = 16_384;
 
 /// Mines a developer's chain.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Dev {
     pub(crate) genesis: Option<Genesis>,
     /// Held while a block is made: one at a time.
     mining: Mutex<()>,
+    /// What blocks refused for good, until its sender asks; the newest last.
+    refused: Mutex<VecDeque<(B256, Refusal)>>,
 }
 
 /// Feeds the builder from the pool and remembers what it refused.
@@ -73,6 +79,7 @@ impl Dev {
             genesis: None,
             settings: Mutex::new(settings),
             mining: Mutex::new(()),
+            refused: Mutex::default(),
         }
     }
 
@@ -138,25 +145,35 @@ impl Dev {
     /// # Errors
     /// When a rule the pool does not know of refuses it, or the chain service fails.
     pub fn submitted(&self, hash: B256) -> Result<(), DevError> {
-        while self.lock_settings().automine && self.pool.get(hash).is_some() {
+        match self.submitted_together(&[hash])?.pop() {
+            Some((_, refusal)) => Err(DevError::Refused(refusal)),
+            None => Ok(()),
+        }
+    }
+
+    /// Learns that transactions wait in the pool: when mining is instant, mines them now, all that
+    /// have room in one block. Returns when the block of each exists or it cannot be included yet,
+    /// with those that a rule the pool does not know of refused.
+    ///
+    /// # Errors
+    /// When the chain service fails.
+    pub fn submitted_together(&self, hashes: &[B256]) -> Result<Vec<(B256, Refusal)>, DevError> {
+        while self.lock_settings().automine && self.pool.contains_any(hashes) {
             let _mining = self.lock_mining();
-            // Another thread may have mined it while this one waited.
-            if self.pool.get(hash).is_none() {
+            // Another thread may have mined them while this one waited.
+            if !self.pool.contains_any(hashes) {
                 break;
             }
-            let (mined, refused) = self.mine_locked()?;
-            if let Some((_, refusal)) = refused.into_iter().find(|(refused, _)| *refused == hash) {
-                return Err(DevError::Refused(refusal));
-            }
-            if mined.block.block().body.transactions.is_empty() || !self.could_follow(hash) {
+            let mined = self.mine_locked()?;
+            if mined.block.block().body.transactions.is_empty() || !self.could_follow(hashes) {
                 break;
             }
         }
-        if !self.attestation_waits() {
-            return Ok(());
+        if self.attestation_waits() {
+            let _mining = self.lock_mining();
+            self.mine_attestations()?;
         }
-        let _mining = self.lock_mining();
-        self.mine_attestations()
+        Ok(self.take_refusals(hashes))
     }
 
     /// Mines one block.
@@ -165,7 +182,7 @@ impl Dev {
     /// When the chain service fails.
     pub fn mine(&self) -> Result<Executed, DevError> {
         let _mining = self.lock_mining();
-        Ok(self.mine_locked()?.0)
+        self.mine_locked()
     }
 
     /// Mines blocks so many seconds apart.
@@ -212,20 +229,49 @@ impl Dev {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Mines a block; answers it, and what was refused for good and left the pool.
-    pub(crate) fn mine_locked(&self) -> Result<(Executed, Vec<(B256, Refusal)>), DevError> {
+    /// Mines a block; what it refuses for good leaves the pool.
+    pub(crate) fn mine_locked(&self) -> Result<Executed, DevError> {
         let attributes = self.attributes();
         let header = self.chain.next_header(&self.chain.head(), &attributes);
         let mut source = FromPool::new(&self.pool, header.base_fee_per_gas);
         let executed = self.chain.build(&attributes, &mut source)?;
         self.chain.commit(&executed)?;
         self.pool.settle(executed.block.transactions());
-        for (hash, _) in &source.invalid {
-            self.pool.remove(*hash);
-        }
+        self.drop_refused(source.invalid);
         self.move_clock(&executed);
         self.attest_registered(&executed)?;
-        Ok((executed, source.invalid))
+        Ok(executed)
+    }
+
+    /// Takes what a block refused for good out of the pool, and keeps the reasons for the senders.
+    fn drop_refused(&self, invalid: Vec<(B256, Refusal)>) {
+        let mut refused = self.lock_refused();
+        for (hash, refusal) in invalid {
+            if refused.len() >= REFUSALS_KEPT {
+                refused.pop_front();
+            }
+            refused.push_back((hash, refusal));
+            // After its reason is there: who no longer finds it in the pool looks for that.
+            self.pool.remove(hash);
+        }
+    }
+
+    /// Takes out the refusals of some transactions.
+    fn take_refusals(&self, hashes: &[B256]) -> Vec<(B256, Refusal)> {
+        let mut refused = self.lock_refused();
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let ours: BTreeSet<&B256> = hashes.iter().collect();
+        let (asked, others) = std::mem::take(&mut *refused)
+            .into_iter()
+            .partition(|(hash, _)| ours.contains(hash));
+        *refused = others;
+        Vec::from(asked)
+    }
+
+    fn lock_refused(&self) -> MutexGuard<'_, VecDeque<(B256, Refusal)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what was set for one block alone, and lets the clock go on from its time.
@@ -257,12 +303,16 @@ impl Dev {
         }
     }
 
-    /// Tells whether a transaction still waiting could be mined next.
-    fn could_follow(&self, hash: B256) -> bool {
+    /// Tells whether one of some transactions still waits and could be mined next.
+    fn could_follow(&self, hashes: &[B256]) -> bool {
+        if !self.pool.contains_any(hashes) {
+            return false;
+        }
+        let ours: BTreeSet<&B256> = hashes.iter().collect();
         let base_fee = self.pending_header().base_fee_per_gas.unwrap_or_default();
         self.pool
             .best(base_fee)
-            .any(|waiting| *waiting.transaction.tx_hash() == hash)
+            .any(|waiting| ours.contains(waiting.transaction.tx_hash()))
     }
 }
 

@@ -13,6 +13,7 @@ use assay_types::{
 use serde::Deserialize;
 
 use assay_chain::Held;
+use assay_runtime::manifest::MANIFEST_BYTES_MAX;
 
 use crate::DevError;
 
@@ -23,7 +24,6 @@ const VALIDATORS_ARTIFACT: &str = include_str!("../../../contracts/artifacts/Val
 const DESK_ARTIFACT: &str = include_str!("../../../contracts/artifacts/StraddleDesk.json");
 const COMPATIBILITY_ARTIFACT: &str = include_str!("../../../contracts/artifacts/OGInference.json");
 
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const MAX_REGISTRATIONS_PER_EPOCH: u64 = 1_000;
 /// Deposit for a byte of a model: a megabyte costs a hundredth of an ether.
 const DEPOSIT_PER_BYTE_WEI: u64 = 10_000_000_000;
@@ -104,7 +104,7 @@ fn contract(code: Bytes, storage: Storage) -> GenesisAccount {
 fn registry_storage(params: &AssayParams, models: &[Held]) -> Storage {
     let limits = U256::from(params.model_size_limit_bytes)
         | U256::from(params.total_model_size_limit_bytes) << 64
-        | U256::from(MAX_MANIFEST_BYTES) << 128
+        | U256::from(MANIFEST_BYTES_MAX) << 128
         | U256::from(MAX_REGISTRATIONS_PER_EPOCH) << 160
         | U256::from(params.activation_delay) << 192;
     let total: u64 = models.iter().map(Held::size_bytes).sum();

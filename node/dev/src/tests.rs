@@ -107,6 +107,51 @@ fn refusal_of_a_block_reaches_the_sender() {
 }
 
 #[test]
+fn transactions_sent_together_share_a_block() {
+    let dev = dev();
+    let hashes: Vec<_> = (0..20).map(|nonce| send(&dev, nonce)).collect();
+    assert!(dev.submitted_together(&hashes).unwrap().is_empty());
+    let block = dev.chain().reader().unwrap().block(1).unwrap().unwrap();
+    assert_eq!(block.block.body.transactions.len(), 20);
+    assert_eq!(dev.chain().head().header.number, 1);
+}
+
+#[test]
+fn refusal_reaches_its_own_sender_whoever_mined() {
+    let dev = dev();
+    let creation = TxEip1559 {
+        to: TxKind::Create,
+        gas_limit: 16_000_000,
+        input: vec![0; 50_000].into(),
+        ..transfer(1)
+    };
+    let good = send(&dev, 0);
+    let bad = send_fields(&dev, creation);
+    // The first sender's block takes both up; the second finds its own refused.
+    dev.submitted(good).unwrap();
+    assert!(dev.pool().is_empty());
+    let error = dev.submitted(bad).unwrap_err();
+    assert!(matches!(error, DevError::Refused(_)), "{error}");
+    // It is told once.
+    dev.submitted(bad).unwrap();
+}
+
+#[test]
+fn largest_manifest_fits_in_a_transaction() {
+    let dev = dev();
+    let registration = TxEip1559 {
+        gas_limit: 30_000_000,
+        input: vec![0xff; assay_runtime::manifest::MANIFEST_BYTES_MAX + 1_024].into(),
+        ..transfer(0)
+    };
+    // Its calldata must cost less than the most a transaction may.
+    let hash = send_fields(&dev, registration);
+    dev.submitted(hash).unwrap();
+    let place = dev.chain().reader().unwrap().place(hash).unwrap().unwrap();
+    assert_eq!(place.number, 1);
+}
+
+#[test]
 fn transaction_after_a_gap_waits_and_follows() {
     let dev = dev();
     let late = send(&dev, 1);

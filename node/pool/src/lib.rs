@@ -17,5 +17,5 @@ mod rules;
 mod tests;
 
 pub use best::Best;
-pub use pool::{Content, Limits, Pool, Waiting};
+pub use pool::{Content, Limits, Pool, TRANSACTION_BYTES_MAX, Waiting};
 pub use rules::{Admission, PoolError};

@@ -20,6 +20,9 @@ const REMEMBERED_ARRIVALS: usize = 65_536;
 /// A replacement must pay this many percent more, in fee and in tip.
 const REPLACEMENT_PERCENT: u128 = 10;
 
+/// Bytes of a transaction: a manifest of 256 KiB, the largest there is, fits in its registration.
+pub const TRANSACTION_BYTES_MAX: usize = 288 << 10;
+
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -39,7 +42,7 @@ impl Default for Limits {
             transactions: 100_000,
             size_bytes: 256 << 20,
             per_sender: 100_000,
-            transaction_size_bytes: 128 << 10,
+            transaction_size_bytes: TRANSACTION_BYTES_MAX,
         }
     }
 }
@@ -103,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Takes a transaction in.
+    /// Takes a transaction in, judged by what is already known of the chain.
     ///
     /// # Errors
     /// When it breaks a rule, or there is no room for what it pays.
@@ -113,18 +116,34 @@ impl Pool {
         sender: Address,
         admission: &Admission,
     ) -> Result<B256, PoolError> {
+        self.admit_judged(transaction, sender, |_| Ok(*admission))
+    }
+
+    /// Takes a transaction in, judged by what the chain is at that moment: `judge` reads it while
+    /// no block can be settled, so that a sender's nonce is never older than what was dropped for
+    /// it. It must not ask the pool anything.
+    ///
+    /// # Errors
+    /// When it breaks a rule, there is no room for what it pays, or `judge` fails.
+    pub fn admit_judged<E: From<PoolError>>(
+        &self,
+        transaction: Transaction,
+        sender: Address,
+        judge: impl FnOnce(&Transaction) -> Result<Admission, E>,
+    ) -> Result<B256, E> {
         let hash = *transaction.tx_hash();
         let (size, limit) = (
             transaction.encode_2718_len(),
             self.limits.transaction_size_bytes,
         );
         if size > limit {
-            return Err(PoolError::Oversized { size, limit });
+            return Err(PoolError::Oversized { size, limit }.into());
         }
         let mut inner = self.lock_changed();
         if inner.by_hash.contains_key(&hash) {
-            return Err(PoolError::AlreadyKnown);
+            return Err(PoolError::AlreadyKnown.into());
         }
+        let admission = judge(&transaction)?;
         admission.check(&transaction)?;
         inner.check_place(&transaction, sender, self.limits.per_sender)?;
         inner.make_room(&transaction, size, &self.limits)?;
@@ -206,6 +225,13 @@ impl Pool {
         self.lock().by_hash.get(&hash).cloned()
     }
 
+    /// Tells whether one of some transactions waits.
+    #[must_use]
+    pub fn contains_any(&self, hashes: &[B256]) -> bool {
+        let inner = self.lock();
+        hashes.iter().any(|hash| inner.by_hash.contains_key(hash))
+    }
+
     /// Returns the nonce after the last of a sender's transactions that could all be included now.
     #[must_use]
     pub fn next_nonce(&self, sender: Address) -> Option<u64> {
@@ -246,6 +272,12 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns the number of senders the pool knows.
+    #[cfg(test)]
+    pub(crate) fn senders(&self) -> usize {
+        self.lock().senders.len()
     }
 
     /// Counts the transactions that ever arrived.
@@ -399,13 +431,6 @@ impl Inner {
     /// Moves a sender to a nonce and drops what that makes impossible.
     fn set_next(&mut self, address: Address, next: u64) {
         let Some(sender) = self.senders.get_mut(&address) else {
-            self.senders.insert(
-                address,
-                Sender {
-                    next,
-                    ..Sender::default()
-                },
-            );
             return;
         };
         sender.next = sender.next.max(next);

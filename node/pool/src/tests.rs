@@ -213,3 +213,19 @@ fn arrivals_are_told_once_each_even_when_they_are_gone() {
     assert_eq!(pool.arrived_since(0), [first, second, third]);
     assert!(pool.arrived_since(pool.arrivals()).is_empty());
 }
+
+#[test]
+fn sender_without_transactions_is_forgotten() {
+    let pool = Pool::default();
+    for from in 1..100 {
+        let included = transaction_of(from, 0, 100, 1);
+        pool.settle([(&included, sender(from))].into_iter());
+        pool.set_nonce(sender(from), 7);
+    }
+    assert_eq!(pool.senders(), 0);
+    pool.admit(transaction(0, 100, 1), sender(1), &admission(0))
+        .unwrap();
+    assert_eq!(pool.senders(), 1);
+    pool.settle([(&transaction(0, 100, 1), sender(1))].into_iter());
+    assert_eq!(pool.senders(), 0);
+}

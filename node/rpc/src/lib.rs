@@ -12,6 +12,7 @@ mod anvil;
 mod arguments;
 mod assay;
 mod backend;
+mod batch;
 mod debug;
 mod erc20;
 mod error;

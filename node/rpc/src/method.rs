@@ -17,7 +17,10 @@ pub(crate) type Handler = fn(&Backend, &mut Arguments) -> Result<Value, RpcError
 pub(crate) enum Weight {
     /// A few reads: answered where the request was read.
     Light,
-    /// Execution, mining or a walk over many blocks: answered on a thread of its own.
+    /// One message's execution, most often short: answered where the request was read, while a
+    /// thread of its own reads on for the others.
+    Medium,
+    /// Mining, or a walk over many blocks: answered on a thread of its own.
     Heavy,
 }
 
@@ -38,7 +41,16 @@ pub(crate) const fn light(name: &'static str, handler: Handler) -> Method {
     }
 }
 
-/// Makes a method that executes, mines or walks.
+/// Makes a method that executes one message.
+pub(crate) const fn medium(name: &'static str, handler: Handler) -> Method {
+    Method {
+        name,
+        weight: Weight::Medium,
+        handler,
+    }
+}
+
+/// Makes a method that mines or walks.
 pub(crate) const fn heavy(name: &'static str, handler: Handler) -> Method {
     Method {
         name,

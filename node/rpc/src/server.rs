@@ -14,15 +14,22 @@ use assay_chain::Executed;
 use jsonrpsee::{
     RpcModule, SubscriptionMessage, SubscriptionSink,
     core::{SubscriptionError, traits::IdProvider},
-    server::{BatchRequestConfig, PendingSubscriptionSink, Server, ServerConfig, ServerHandle},
+    server::{
+        BatchRequestConfig, PendingSubscriptionSink, Server, ServerConfig, ServerHandle,
+        middleware::rpc::RpcServiceBuilder,
+    },
     types::{ErrorObjectOwned, Params, SubscriptionId},
 };
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::broadcast,
+};
 use tower_http::cors::CorsLayer;
 
 use crate::{
     Backend, RpcError,
+    batch::Batches,
     eth::logs::{logs_of, parse, query},
     json,
     method::{Weight, methods},
@@ -100,8 +107,15 @@ pub async fn start(
         address: options.address,
         source,
     };
+    let (batches, max_response) = (Arc::clone(&backend), options.max_response_bytes);
+    let middleware = RpcServiceBuilder::new().layer_fn(move |service| Batches {
+        service,
+        backend: Arc::clone(&batches),
+        max_response_bytes: usize::try_from(max_response).unwrap_or(usize::MAX),
+    });
     let server = Server::builder()
         .set_config(config)
+        .set_rpc_middleware(middleware)
         .set_http_middleware(tower::ServiceBuilder::new().layer(CorsLayer::permissive()))
         .build(options.address)
         .await
@@ -140,6 +154,11 @@ fn module(backend: Arc<Backend>) -> Result<RpcModule<Arc<Backend>>, ServerError>
             Weight::Light => {
                 module.register_method(name, move |params, backend, _| answer(params, backend))?;
             }
+            Weight::Medium => {
+                module.register_method(name, move |params, backend, _| {
+                    in_place(|| answer(params, backend))
+                })?;
+            }
             Weight::Heavy => {
                 module.register_blocking_method(name, move |params, backend, _| {
                     answer(params, &backend)
@@ -166,6 +185,14 @@ fn module(backend: Arc<Backend>) -> Result<RpcModule<Arc<Backend>>, ServerError>
         },
     )?;
     Ok(module)
+}
+
+/// Runs what may take a while, after the runtime was told, if it has threads to read on with.
+fn in_place<T>(run: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => run(),
+        _ => tokio::task::block_in_place(run),
+    }
 }
 
 fn params_of(params: &Params<'_>) -> Result<Option<Value>, ErrorObjectOwned> {

@@ -24,7 +24,7 @@ use crate::{
     arguments::Arguments,
     eth::message::{bend, bend_header, is_transfer, message},
     json::{quantity, value},
-    method::{Method, heavy},
+    method::{Method, medium},
     resolve::At,
 };
 
@@ -38,9 +38,9 @@ const ESTIMATE_SLACK_PER_MILLE: u64 = 15;
 const MAX_ACCESS_LIST_RUNS: usize = 16;
 
 pub(crate) const METHODS: &[Method] = &[
-    heavy("eth_call", call),
-    heavy("eth_estimateGas", estimate_gas),
-    heavy("eth_createAccessList", create_access_list),
+    medium("eth_call", call),
+    medium("eth_estimateGas", estimate_gas),
+    medium("eth_createAccessList", create_access_list),
 ];
 
 /// One message and all it runs on.

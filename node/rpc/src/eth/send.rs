@@ -1,11 +1,12 @@
 //! `eth_`: sending, and the accounts that may.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use alloy_consensus::{Transaction as _, TypedTransaction};
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
-use assay_dev::Dev;
+use assay_chain::Refusal;
+use assay_dev::{Dev, DevError};
 use assay_pool::Admission;
 use assay_types::{StateView as _, Transaction};
 use serde_json::{Value, json};
@@ -57,16 +58,87 @@ fn send_raw_sync(backend: &Backend, arguments: &mut Arguments) -> Result<Value, 
 }
 
 fn submit_raw(backend: &Backend, arguments: &mut Arguments) -> Result<B256, RpcError> {
+    let (transaction, sender) = raw(arguments)?;
+    submit(backend, transaction, sender)
+}
+
+/// Reads a signed transaction and who signed it.
+fn raw(arguments: &mut Arguments) -> Result<(Transaction, Address), RpcError> {
     let transaction = decode(&arguments.next::<Bytes>()?)?;
     let sender = json::sender(&transaction)?;
-    submit(backend, transaction, sender)
+    Ok((transaction, sender))
 }
 
 /// Takes a transaction into the pool; in instant mining returns when its block exists.
 fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Result<B256, RpcError> {
+    let hash = admit(backend, transaction, sender)?;
+    if let Some(dev) = instant(backend) {
+        dev.submitted(hash)?;
+    }
+    Ok(hash)
+}
+
+/// Takes signed transactions into the pool, one after the other; in instant mining returns when all
+/// have their block, which they share as far as it has room.
+pub(crate) fn submit_together(
+    backend: &Backend,
+    requests: Vec<Result<Arguments, RpcError>>,
+) -> Result<Vec<Result<B256, RpcError>>, RpcError> {
+    let taken = requests.into_iter().map(|arguments| {
+        let (transaction, sender) = raw(&mut arguments?)?;
+        admit(backend, transaction, sender)
+    });
+    let mut taken: Vec<Result<B256, RpcError>> = taken.collect();
+    let Some(dev) = instant(backend) else {
+        return Ok(taken);
+    };
+    let hashes: Vec<B256> = taken.iter().flatten().copied().collect();
+    let mut refused: BTreeMap<B256, Refusal> =
+        dev.submitted_together(&hashes)?.into_iter().collect();
+    for outcome in &mut taken {
+        let refusal = outcome.as_ref().ok().and_then(|hash| refused.remove(hash));
+        if let Some(refusal) = refusal {
+            *outcome = Err(DevError::Refused(refusal).into());
+        }
+    }
+    Ok(taken)
+}
+
+/// Returns the driver, when it mines as transactions arrive.
+fn instant(backend: &Backend) -> Option<&Dev> {
+    let dev = backend.dev.as_deref();
+    dev.filter(|dev| dev.settings().automine)
+}
+
+/// Takes a transaction into the pool.
+fn admit(backend: &Backend, transaction: Transaction, sender: Address) -> Result<B256, RpcError> {
+    let instant = instant(backend).is_some();
+    let judge = |transaction: &Transaction| admission(backend, transaction, sender, instant);
+    let hash = backend.pool.admit_judged(transaction, sender, judge)?;
+    // Without subscribers nobody listens: that is no failure.
+    let _ = backend.admitted.send(hash);
+    let preexecution = backend.preexecution.as_ref().filter(|_| !instant);
+    if let Some((preexecution, waiting)) = preexecution.zip(backend.pool.get(hash)) {
+        preexecution.offer(waiting.transaction.clone(), sender);
+    }
+    Ok(hash)
+}
+
+/// Reads what the pool must know of the chain to judge a transaction.
+fn admission(
+    backend: &Backend,
+    transaction: &Transaction,
+    sender: Address,
+    instant: bool,
+) -> Result<Admission, RpcError> {
     let (at, header) = (backend.at(None)?, backend.next_header());
     let spec = backend.chain.spec();
-    let admission = Admission {
+    let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
+    if instant && transaction.max_fee_per_gas() < base_fee {
+        // It could not be mined now, and the caller waits for its block.
+        return Err(RpcError::server("max fee per gas less than block base fee"));
+    }
+    Ok(Admission {
         account: at.state()?.account(sender)?.unwrap_or_default(),
         chain_id: spec.chain_id,
         block_gas_limit: header.gas_limit,
@@ -74,26 +146,9 @@ fn submit(backend: &Backend, transaction: Transaction, sender: Address) -> Resul
         intrinsic_gas: backend
             .chain
             .executor()
-            .intrinsic_gas(&transaction, sender, &header),
+            .intrinsic_gas(transaction, sender, &header),
         blobs: spec.assay.is_none() && spec.blob_params(header.timestamp).is_some(),
-    };
-    let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
-    let instant = backend.dev.as_ref().filter(|dev| dev.settings().automine);
-    if instant.is_some() && transaction.max_fee_per_gas() < base_fee {
-        // It could not be mined now, and the caller waits for its block.
-        return Err(RpcError::server("max fee per gas less than block base fee"));
-    }
-    let hash = backend.pool.admit(transaction, sender, &admission)?;
-    // Without subscribers nobody listens: that is no failure.
-    let _ = backend.admitted.send(hash);
-    if let Some(dev) = instant {
-        dev.submitted(hash)?;
-    } else if let Some((preexecution, waiting)) =
-        backend.preexecution.as_ref().zip(backend.pool.get(hash))
-    {
-        preexecution.offer(waiting.transaction.clone(), sender);
-    }
-    Ok(hash)
+    })
 }
 
 /// Waits for a transaction's block, as long as the client says and at most [`LONGEST_WAIT`].

@@ -5,6 +5,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod batch;
 mod debug;
 mod developer;
 mod ethereum;
