@@ -12,7 +12,7 @@ use assay_executor::{
     Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
 };
 use assay_state::{ExecutedBlock, Origin, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
-use assay_types::{Block, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
+use assay_types::{Block, Certificate, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
 
 use crate::{ChainError, Models};
 
@@ -250,6 +250,26 @@ impl Chain {
     /// # Errors
     /// When the block does not follow the newest one, or the store fails.
     pub fn commit(&self, executed: &Executed) -> Result<(), ChainError> {
+        self.write(executed, None)
+    }
+
+    /// Stores an executed block with what decided it, as [`Self::commit`] does.
+    ///
+    /// # Errors
+    /// When the block does not follow the newest one, or the store fails.
+    pub fn commit_decided(
+        &self,
+        executed: &Executed,
+        certificate: &Certificate,
+    ) -> Result<(), ChainError> {
+        self.write(executed, Some(certificate))
+    }
+
+    fn write(
+        &self,
+        executed: &Executed,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), ChainError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (header, head) = (executed.block.header(), self.head());
         if header.parent_hash != head.hash {
@@ -266,6 +286,7 @@ impl Chain {
             receipts: &executed.outcome.receipts,
             records: &executed.outcome.records,
             requests: &executed.outcome.requests,
+            certificate,
         })?;
         self.set_head(Head {
             header: header.clone(),

@@ -26,6 +26,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod trie;
+mod votes;
 mod write;
 
 pub use chain::{StoredBlock, TransactionPlace};
@@ -36,3 +37,4 @@ pub use reader::Reader;
 pub use snapshot::StateSnapshot;
 pub use store::{ExecutedBlock, Origin, Savepoint, Store};
 pub use trie::{AccountProof, StorageProof, TrieUpdate};
+pub use votes::Seen;

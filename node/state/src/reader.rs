@@ -312,7 +312,14 @@ impl Reader {
         }
     }
 
-    fn bytes(
+    pub(crate) fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: redb::TableDefinition<'_, K, V>,
+    ) -> Result<redb::ReadOnlyTable<K, V>, StateError> {
+        Ok(self.transaction.open_table(table)?)
+    }
+
+    pub(crate) fn bytes(
         &self,
         table: redb::TableDefinition<'_, u64, &'static [u8]>,
         number: u64,

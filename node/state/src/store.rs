@@ -5,7 +5,7 @@ use std::path::Path;
 use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::B256;
-use assay_types::{InferenceRecord, Receipt, RecoveredBlock, StateChanges};
+use assay_types::{Certificate, InferenceRecord, Receipt, RecoveredBlock, StateChanges};
 use redb::{
     Database, ReadableDatabase, ReadableTable, TableHandle as _, WriteTransaction,
     backends::InMemoryBackend,
@@ -55,6 +55,8 @@ pub struct ExecutedBlock<'a> {
     pub records: &'a [InferenceRecord],
     /// Its EIP-7685 requests.
     pub requests: &'a Requests,
+    /// What decided it; `None` where nobody votes.
+    pub certificate: Option<&'a Certificate>,
 }
 
 impl std::fmt::Debug for Store {
@@ -313,7 +315,7 @@ impl Store {
         Ok(())
     }
 
-    fn begin(&self) -> Result<WriteTransaction, StateError> {
+    pub(crate) fn begin(&self) -> Result<WriteTransaction, StateError> {
         Ok(self.database.begin_write()?)
     }
 }
@@ -337,6 +339,7 @@ fn write_first(
         receipts: &[],
         records: &[],
         requests: &Requests::default(),
+        certificate: None,
     };
     write_block(write, &first)
 }
@@ -359,5 +362,9 @@ fn create_tables(write: &WriteTransaction) -> Result<(), StateError> {
     write.open_table(tables::TRANSACTIONS)?;
     write.open_table(tables::LOG_ADDRESSES)?;
     write.open_table(tables::LOG_TOPICS)?;
+    write.open_table(tables::CERTIFICATES)?;
+    write.open_table(tables::PROPOSALS)?;
+    write.open_table(tables::EVIDENCE)?;
+    write.open_table(tables::DIVERGENCES)?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 
 /// Version of this layout; another one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// Bytes of an address followed by a slot.
 pub(crate) const SLOT_KEY_BYTES: usize = 52;
@@ -56,6 +56,18 @@ pub(crate) const LOG_ADDRESSES: TableDefinition<'_, [u8; 28], ()> =
     TableDefinition::new("log_addresses");
 /// Position, topic, block -> (): blocks with logs that have that topic there.
 pub(crate) const LOG_TOPICS: TableDefinition<'_, [u8; 41], ()> = TableDefinition::new("log_topics");
+
+/// Number -> certificate of the block; absent on chains without validators.
+pub(crate) const CERTIFICATES: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("certificates");
+/// Height, block hash -> a proposal seen at that height, until a block of it is decided.
+pub(crate) const PROPOSALS: TableDefinition<'_, [u8; 40], &[u8]> =
+    TableDefinition::new("proposals");
+/// Height, validator, digest of the evidence -> evidence that the validator signed two things.
+pub(crate) const EVIDENCE: TableDefinition<'_, [u8; 60], &[u8]> = TableDefinition::new("evidence");
+/// Height, block hash -> report of a proposal that this node computes differently.
+pub(crate) const DIVERGENCES: TableDefinition<'_, [u8; 40], &[u8]> =
+    TableDefinition::new("divergences");
 
 /// Names in [`META`].
 pub(crate) mod meta {

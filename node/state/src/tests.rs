@@ -65,6 +65,7 @@ fn commit(store: &Store, number: u64, changes: &StateChanges) -> B256 {
         receipts: &[],
         records: &[],
         requests: &requests,
+        certificate: None,
     };
     store.commit(&executed).unwrap();
     trie.root
@@ -248,6 +249,7 @@ fn block_out_of_order_and_unknown_state_are_refused() {
         receipts: &[],
         records: &[],
         requests: &requests,
+        certificate: None,
     };
     assert!(matches!(
         store.commit(&executed),

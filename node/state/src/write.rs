@@ -12,6 +12,7 @@ use crate::{
         prefix_range, slot_key, storage_history_key,
     },
     tables::{self, meta},
+    votes::drop_proposals,
 };
 
 /// Writes a block with all its execution left.
@@ -52,6 +53,12 @@ pub(crate) fn write_block(
         write
             .open_table(tables::REQUESTS)?
             .insert(number, requests.as_slice())?;
+    }
+    if let Some(certificate) = commit.certificate {
+        write
+            .open_table(tables::CERTIFICATES)?
+            .insert(number, certificate.encode().as_slice())?;
+        drop_proposals(write, number)?;
     }
     let mut places = write.open_table(tables::TRANSACTIONS)?;
     for (index, transaction) in (0_u32..).zip(&block.block().body.transactions) {

@@ -60,6 +60,7 @@ fn commit(store: &Store, number: u64) {
         receipts: &[],
         records: &[],
         requests: &requests,
+        certificate: None,
     };
     store.commit(&executed).unwrap();
 }

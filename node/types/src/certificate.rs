@@ -177,7 +177,8 @@ mod tests {
         let bytes = certificate.encode();
         assert_eq!(Certificate::decode(&bytes), Ok(certificate));
         for length in 0..bytes.len() {
-            let whole = length >= HEADER_BYTES && (length - HEADER_BYTES) % SIGNATURE_BYTES == 0;
+            let whole =
+                length >= HEADER_BYTES && (length - HEADER_BYTES).is_multiple_of(SIGNATURE_BYTES);
             assert_eq!(Certificate::decode(&bytes[..length]).is_ok(), whole);
         }
         let many = vec![0; HEADER_BYTES + SIGNATURE_BYTES * (MAX_VALIDATORS + 1)];
