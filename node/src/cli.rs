@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{dev, infer, model, node};
+use crate::{dev, genesis, infer, keys, model, network::localnet, node};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -27,9 +27,20 @@ enum Command {
     Infer(infer::Args),
     /// Run a chain for development, with anvil's methods.
     Dev(Box<dev::Options>),
-    /// Import and serve chains that others made.
+    /// Run a node of a network; import, serve and export chains.
     #[command(subcommand)]
     Node(node::Command),
+    /// Run a network on this machine, each validator a process of its own.
+    #[command(after_help = "Example: assay localnet --validators 4")]
+    Localnet(localnet::Options),
+    /// Make and show validators' keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Write the genesis of a network.
+    #[command(
+        after_help = "Example: assay genesis --chain-id 7171 --validator a.json --validator b.json --out genesis.json"
+    )]
+    Genesis(genesis::Options),
 }
 
 /// Says what went wrong and what to do about it: one line each.
@@ -89,6 +100,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Infer(args) => infer::run(&args),
         Command::Dev(options) => dev::run(&options),
         Command::Node(command) => node::run(command),
+        Command::Localnet(options) => localnet::run(&options),
+        Command::Keys(command) => keys::run(command),
+        Command::Genesis(options) => genesis::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,10 +13,19 @@ use assay_state::Store;
 use assay_types::Genesis;
 use clap::{Args, Subcommand};
 
-use crate::{cli::Failure, file::write_whole, limits::RpcLimits, serve};
+use crate::{
+    cli::Failure,
+    file::write_whole,
+    limits::RpcLimits,
+    network::run::{self, Run},
+    serve,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run a node of a network: follow, recompute and, with a key, vote.
+    #[command(after_help = "Example: assay node run --config node-0/config.toml")]
+    Run(Run),
     /// Execute and keep the blocks of a file.
     Import(Import),
     /// Answer JSON-RPC over a chain imported before.
@@ -88,6 +97,7 @@ struct Listen {
 /// Runs a subcommand.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Run(options) => run::run(&options),
         Command::Import(import) => {
             let chain = open(&import.place)?;
             let count = import_blocks(&chain, &import.chain)?;

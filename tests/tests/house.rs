@@ -39,6 +39,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "assay-consensus",
+        &[
+            "assay-types",
+            "assay-executor",
+            "assay-state",
+            "assay-chain",
+        ],
+    ),
+    (
         "assay-rpc",
         &[
             "assay-types",
@@ -57,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("candle-core", &["assay-runtime"]),
     ("redb", &["assay-state"]),
+    ("arc-malachitebft-app-channel", &["assay-consensus"]),
     (
         "tokio",
         &[

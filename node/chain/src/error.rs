@@ -51,6 +51,16 @@ impl ChainError {
     pub const fn blames_block(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::Encoding(_))
     }
+
+    /// Tells whether a block that obeys every other rule has other results than execution gave.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        match self {
+            Self::Invalid(InvalidBlock::GasUsed { .. }) => true,
+            Self::Invalid(InvalidBlock::Root { field, .. }) => *field != "transactionsRoot",
+            _ => false,
+        }
+    }
 }
 
 impl From<ExecuteError<StateError>> for ChainError {

@@ -11,7 +11,9 @@
 mod build;
 mod error;
 mod export;
+mod genesis;
 pub mod models;
+mod predeploys;
 mod preexecution;
 pub mod registry;
 mod service;
@@ -20,6 +22,8 @@ mod tests;
 
 pub use build::{Attributes, Preview, Refusal, TransactionSource};
 pub use error::ChainError;
+pub use genesis::ChainGenesis;
 pub use models::{Held, ModelError, Models};
+pub use predeploys::{EXAMPLE_CONTRACT, Founder, Founders};
 pub use preexecution::{PreExecution, PreExecutionCounters};
 pub use service::{Chain, Executed, Head};

@@ -245,6 +245,17 @@ impl Chain {
         })
     }
 
+    /// Executes a block on the newest one whatever its header says of the outcome: what this node
+    /// finds where another one's header differs.
+    ///
+    /// # Errors
+    /// When a transaction cannot be executed, or this machine fails.
+    pub fn recompute(&self, block: &RecoveredBlock) -> Result<Outcome, ChainError> {
+        let _executing = self.begin_executing();
+        let state = self.parent_state(&self.head())?;
+        Ok(self.executor.execute(state, block)?)
+    }
+
     /// Stores an executed block as the newest one and tells the listeners.
     ///
     /// # Errors

@@ -49,6 +49,11 @@ impl FromPool {
             invalid: Vec::new(),
         }
     }
+
+    /// Lists what was refused for good, which no later block will take either.
+    pub fn refused_for_good(&self) -> impl Iterator<Item = B256> + '_ {
+        self.invalid.iter().map(|(hash, _)| *hash)
+    }
 }
 
 impl TransactionSource for FromPool {

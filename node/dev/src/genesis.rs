@@ -1,26 +1,13 @@
-//! The genesis of a developer's chain: all forks from the start, rich accounts, system contracts.
+//! The genesis of a developer's chain: rich accounts, one validator, models that run at once.
 
-use std::collections::BTreeMap;
-
-use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
-use alloy_genesis::{ChainConfig, Genesis as GenesisFile, GenesisAccount};
-use alloy_primitives::{Address, Bytes, U256, address, bytes, uint};
-use assay_chain::Held;
+use alloy_primitives::{Address, U256, uint};
+use assay_chain::{ChainGenesis, Founder, Founders, Held};
 use assay_types::{AssayParams, Genesis, spec::DEFAULT_BLOCK_GAS_LIMIT};
 
-use crate::{
-    DevError,
-    predeploys::{EXAMPLE_CONTRACT, Validator, example_contract, predeploys},
-};
+use crate::DevError;
 
 /// Chain id of a developer's chain, the one anvil and Hardhat use.
 pub const DEFAULT_CHAIN_ID: u64 = 31_337;
-
-/// The deployer that puts a contract at the same address on every chain.
-const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920ca78fbf26c0b4956c");
-const CREATE2_DEPLOYER_CODE: Bytes = bytes!(
-    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
-);
 
 /// What the validator pays its attestations from: ten thousand ether.
 const VALIDATOR_BALANCE: U256 = uint!(10_000_000_000_000_000_000_000_U256);
@@ -33,6 +20,17 @@ pub fn dev_params() -> AssayParams {
         activation_delay: 0,
         ..AssayParams::default()
     }
+}
+
+/// The validator of a developer's chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validator {
+    /// Its address.
+    pub account: Address,
+    /// Its public key: both coordinates.
+    pub public_key: (U256, U256),
+    /// The account that may change the set alone.
+    pub admin: Address,
 }
 
 /// What a developer chooses about the first block.
@@ -77,80 +75,32 @@ impl DevGenesis {
     /// # Errors
     /// When the choices contradict each other.
     pub fn build(self) -> Result<Genesis, DevError> {
-        let mut config = ChainConfig {
+        let mut accounts: Vec<(Address, U256)> = Vec::new();
+        let mut founders = Founders::default();
+        if let Some(validator) = self.validator {
+            accounts.push((validator.account, VALIDATOR_BALANCE));
+            founders = Founders {
+                validators: vec![Founder {
+                    account: validator.account,
+                    public_key: validator.public_key,
+                    power: 1,
+                }],
+                admin: Some(validator.admin),
+                epoch_blocks: 1,
+            };
+        }
+        accounts.extend(self.accounts);
+        let genesis = ChainGenesis {
             chain_id: self.chain_id,
-            homestead_block: Some(0),
-            eip150_block: Some(0),
-            eip155_block: Some(0),
-            eip158_block: Some(0),
-            byzantium_block: Some(0),
-            constantinople_block: Some(0),
-            petersburg_block: Some(0),
-            istanbul_block: Some(0),
-            berlin_block: Some(0),
-            london_block: Some(0),
-            terminal_total_difficulty: Some(U256::ZERO),
-            terminal_total_difficulty_passed: true,
-            shanghai_time: Some(0),
-            cancun_time: Some(0),
-            prague_time: Some(0),
-            osaka_time: Some(0),
-            ..ChainConfig::default()
-        };
-        let params = dev_params();
-        let section = serde_json::to_value(&params)?;
-        config.extra_fields.insert("assay".into(), section);
-        let mut file = GenesisFile {
-            config,
             timestamp: self.timestamp,
             gas_limit: self.gas_limit,
-            base_fee_per_gas: Some(self.base_fee.into()),
-            ..GenesisFile::default()
+            base_fee: self.base_fee,
+            params: dev_params(),
+            accounts,
+            models: self.models,
+            example_contract: self.example_contract,
+            founders,
         };
-        file.alloc = system_contracts();
-        file.alloc
-            .extend(predeploys(&params, self.validator, &self.models)?);
-        if self.example_contract {
-            file.alloc.insert(EXAMPLE_CONTRACT, example_contract()?);
-        }
-        if let Some(validator) = self.validator {
-            file.alloc.entry(validator.account).or_default().balance = VALIDATOR_BALANCE;
-        }
-        for (address, balance) in self.accounts {
-            file.alloc.entry(address).or_default().balance = balance;
-        }
-        Ok(Genesis::new(file)?)
+        Ok(genesis.build()?)
     }
-}
-
-fn system_contracts() -> BTreeMap<Address, GenesisAccount> {
-    [
-        (
-            eip4788::BEACON_ROOTS_ADDRESS,
-            eip4788::BEACON_ROOTS_CODE.clone(),
-        ),
-        (
-            eip2935::HISTORY_STORAGE_ADDRESS,
-            eip2935::HISTORY_STORAGE_CODE.clone(),
-        ),
-        (
-            eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
-            eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_CODE.clone(),
-        ),
-        (
-            eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
-            eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE.clone(),
-        ),
-        (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE),
-    ]
-    .into_iter()
-    .map(|(address, code)| {
-        let account = GenesisAccount {
-            nonce: Some(1),
-            code: Some(code),
-            ..Default::default()
-        };
-        (address, account)
-    })
-    .collect()
 }

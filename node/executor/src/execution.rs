@@ -19,10 +19,10 @@ use alloy_primitives::{Address, Bytes, Log};
 use assay_precompile::CallRecord;
 use assay_types::{
     BlockForks, Header, InferenceRecord, RecordsRequest, RecoveredBlock, StateChanges, StateView,
-    Transaction,
+    Transaction, validators::next_set_request,
 };
 use revm::{
-    Context, DatabaseCommit as _, Inspector, MainBuilder, MainContext,
+    Context, Database, DatabaseCommit as _, Inspector, MainBuilder, MainContext,
     context::result::{ExecutionResult, InvalidTransaction, ResultAndState},
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
     inspector::NoOpInspector,
@@ -281,6 +281,10 @@ where
             self.require_request_contracts()?;
         }
         let assay = !ethereum;
+        let next_set = match prague && assay {
+            true => self.next_set_request()?,
+            false => None,
+        };
         let finished = self.inner.finish();
         if let Some(failure) = self.failure.take() {
             return Err(ExecuteError::Local(failure));
@@ -292,6 +296,9 @@ where
         let mut requests: Requests = result.requests;
         if prague && assay {
             requests.push_request(RecordsRequest::of(&self.records).encode());
+            if let Some(request) = next_set {
+                requests.push_request(request);
+            }
         }
         Ok(Outcome {
             changes,
@@ -302,6 +309,24 @@ where
             blob_gas_used: result.blob_gas_used,
             changes_by_transaction: self.changes_by_transaction,
         })
+    }
+
+    /// Names the validators that decide the next block, when they are others than this one's.
+    fn next_set_request(&mut self) -> Result<Option<Bytes>, ExecuteError<V::Error>> {
+        let Some(params) = &self.forks.spec().assay else {
+            return Ok(None);
+        };
+        let (contract, number) = (params.validator_set, self.forks.number());
+        let db = self.inner.evm.db_mut();
+        // The account is loaded before its storage is read, as the database requires.
+        let loaded = db.load_cache_account(contract).map(|_| ());
+        let loaded = loaded.map_err(BlockExecutionError::other);
+        let request = loaded.and_then(|()| {
+            let read = |slot| Database::storage(db, contract, slot);
+            next_set_request(number, read).map_err(BlockExecutionError::other)
+        });
+        let request = self.settle(request)?;
+        Ok(request.map(Bytes::from))
     }
 
     /// Spec: EIP-7002 and EIP-7251 make a block invalid when their contract has no code.

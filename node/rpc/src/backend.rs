@@ -13,6 +13,18 @@ use crate::{filters::Filters, mined::Mined, pending::PendingCache};
 /// Transactions a slow subscriber may lag behind before it is told no more.
 const ADMITTED_BACKLOG: usize = 16_384;
 
+/// What a node of a network says of its voting.
+pub trait Votes: std::fmt::Debug + Send + Sync {
+    /// Lists the numbers that are counted, with their names.
+    fn counters(&self) -> Vec<(&'static str, u64)>;
+
+    /// Tells whether this node votes at the height under way.
+    fn validates(&self) -> bool;
+
+    /// Says why this node stopped voting for good, if it did.
+    fn stopped(&self) -> Option<String>;
+}
+
 /// Bounds on what one call may cost this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
@@ -62,6 +74,8 @@ pub struct Backend {
     pub(crate) pending: PendingCache,
     /// Runs waiting transactions before their block.
     pub(crate) preexecution: Option<PreExecution>,
+    /// What voting is doing, on a node of a network.
+    pub(crate) votes: Option<Arc<dyn Votes>>,
     /// Whether models may be uploaded.
     pub(crate) uploads: bool,
     /// Tells subscribers of transactions as they come to wait for a block.
@@ -82,6 +96,7 @@ impl Backend {
             limits,
             pending: PendingCache::default(),
             preexecution: None,
+            votes: None,
             uploads: false,
             admitted: broadcast::channel(ADMITTED_BACKLOG).0,
             filters: Mutex::default(),
@@ -109,6 +124,13 @@ impl Backend {
     #[must_use]
     pub fn pre_execute(mut self, preexecution: PreExecution) -> Self {
         self.preexecution = Some(preexecution);
+        self
+    }
+
+    /// Shows what voting is doing.
+    #[must_use]
+    pub fn watch_votes(mut self, votes: Arc<dyn Votes>) -> Self {
+        self.votes = Some(votes);
         self
     }
 

@@ -37,6 +37,6 @@ mod trace;
 mod txpool;
 mod web3;
 
-pub use backend::{Backend, CallLimits};
+pub use backend::{Backend, CallLimits, Votes};
 pub use error::RpcError;
 pub use server::{ServerError, ServerOptions, start};

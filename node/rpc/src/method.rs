@@ -82,6 +82,7 @@ const COMMON: &[&[Method]] = &[
     assay::infer::METHODS,
     assay::records::METHODS,
     assay::status::METHODS,
+    assay::votes::METHODS,
 ];
 
 /// Methods of a developer's node alone.

@@ -308,7 +308,7 @@ fn store_of_an_unknown_schema_is_refused() {
         error,
         StateError::Schema {
             found: 99,
-            known: 2
+            known: 3
         }
     ));
 }

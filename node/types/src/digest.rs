@@ -13,6 +13,7 @@ const PRECOMMIT: &str = "assay.precommit.v1";
 const PRECOMMIT_NIL: &str = "assay.precommit-nil.v1";
 const PROPOSAL: &str = "assay.proposal.v1";
 const STREAM: &str = "assay.stream.v1";
+const PEER: &str = "assay.peer.v1";
 
 /// The network whose messages are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,12 @@ impl Domain {
             U256::from(size_bytes),
         );
         self.tagged(STREAM, words.abi_encode())
+    }
+
+    /// Computes what a validator signs to say that a peer on the network is its own.
+    #[must_use]
+    pub fn peer(&self, statement: &[u8]) -> B256 {
+        self.tagged(PEER, keccak256(statement).abi_encode())
     }
 
     fn tagged(&self, tag: &str, words: Vec<u8>) -> B256 {

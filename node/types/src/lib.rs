@@ -20,6 +20,7 @@ pub mod genesis;
 pub mod overlay;
 pub mod record;
 pub mod spec;
+pub mod validators;
 
 pub use account::{Account, AccountChange, StateChanges, StateView};
 pub use alloy_genesis::{ChainConfig, GenesisAccount};

@@ -143,6 +143,12 @@ impl BlockForks<'_> {
         condition.active_at_block(self.number) || condition.active_at_timestamp(self.timestamp)
     }
 
+    /// Returns the number of the block.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Returns the chain's rules.
     #[must_use]
     pub const fn spec(&self) -> &ChainSpec {

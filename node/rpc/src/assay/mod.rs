@@ -10,3 +10,4 @@ pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upload;
+pub(crate) mod votes;

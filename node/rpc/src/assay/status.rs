@@ -4,7 +4,10 @@ use assay_chain::registry::active_count;
 use assay_types::contracts::IValidatorSet;
 use serde_json::{Value, json};
 
-use super::registry::{ask, models, registry_address};
+use super::{
+    registry::{ask, models, registry_address},
+    votes,
+};
 use crate::{
     Backend, RpcError,
     arguments::Arguments,
@@ -67,6 +70,9 @@ fn status(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
                 "savedMs": quantity(done.saved_us / 1_000),
             }),
         );
+    }
+    if let (Some(map), Some(voting)) = (answer.as_object_mut(), &backend.votes) {
+        map.insert("voting".into(), votes::voting(voting.as_ref()));
     }
     let (Some(map), Ok(models)) = (answer.as_object_mut(), models(backend)) else {
         return Ok(answer);

@@ -1,4 +1,4 @@
-//! The contracts of inference in a developer's genesis: code, and the storage they begin with.
+//! The contracts of inference in a genesis: code, and the storage they begin with.
 //!
 //! contracts/STORAGE.md is the law here: it names every word this file writes.
 
@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use assay_types::{
-    AssayParams,
+    AssayParams, GenesisError,
     contracts::{array_slot as data, mapping_slot, registry, validators},
 };
 use serde::Deserialize;
 
-use assay_chain::Held;
 use assay_runtime::manifest::MANIFEST_BYTES_MAX;
 
-use crate::DevError;
+use crate::Held;
 
 /// Code of the inference precompile's account, so that `extcodesize` is not zero.
 const MARKER_CODE: [u8; 1] = [0xfe];
@@ -34,15 +33,26 @@ pub const EXAMPLE_CONTRACT: Address = address!("0x000000000000000000000000000000
 /// Status of a model that runs.
 const ACTIVE: u64 = 3;
 
-/// The account that attests to models on a developer's chain.
+/// A validator a chain begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validator {
-    /// Its address.
+pub struct Founder {
+    /// Its account.
     pub account: Address,
     /// Its public key: both coordinates.
     pub public_key: (U256, U256),
-    /// The account that may change the set alone.
-    pub admin: Address,
+    /// Its voting power.
+    pub power: u64,
+}
+
+/// The validators a chain begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Founders {
+    /// The validators, in any order.
+    pub validators: Vec<Founder>,
+    /// The account that may change the set alone; nobody when it is `None`.
+    pub admin: Option<Address>,
+    /// Blocks of an epoch: the set changes at its end only.
+    pub epoch_blocks: u64,
 }
 
 #[derive(Deserialize)]
@@ -56,11 +66,11 @@ type Storage = BTreeMap<B256, B256>;
 /// Lists the predeployed contracts, with these models active.
 pub(crate) fn predeploys(
     params: &AssayParams,
-    validator: Option<Validator>,
+    founders: &Founders,
     models: &[Held],
-) -> Result<BTreeMap<Address, GenesisAccount>, DevError> {
+) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
     let registry = registry_storage(params, models);
-    let validators = validators_storage(params, validator);
+    let validators = validators_storage(params, founders);
     Ok([
         (
             params.inference,
@@ -83,12 +93,12 @@ pub(crate) fn predeploys(
 }
 
 /// Makes the example contract, which asks one of the example models.
-pub(crate) fn example_contract() -> Result<GenesisAccount, DevError> {
+pub(crate) fn example_contract() -> Result<GenesisAccount, GenesisError> {
     Ok(contract(code(DESK_ARTIFACT)?, Storage::new()))
 }
 
-fn code(artifact: &str) -> Result<Bytes, DevError> {
-    let artifact: Artifact = serde_json::from_str(artifact)?;
+fn code(artifact: &str) -> Result<Bytes, GenesisError> {
+    let artifact: Artifact = serde_json::from_str(artifact).map_err(GenesisError::Format)?;
     Ok(artifact.deployed_bytecode)
 }
 
@@ -146,7 +156,7 @@ fn registry_storage(params: &AssayParams, models: &[Held]) -> Storage {
     storage
 }
 
-fn validators_storage(params: &AssayParams, validator: Option<Validator>) -> Storage {
+fn validators_storage(params: &AssayParams, founders: &Founders) -> Storage {
     let mut storage = Storage::new();
     let mut put = |slot: U256, word: U256| {
         storage.insert(slot.into(), word.into());
@@ -155,29 +165,33 @@ fn validators_storage(params: &AssayParams, validator: Option<Validator>) -> Sto
         U256::from(validators::REGISTRY),
         address_word(params.model_registry),
     );
-    // Epochs of one block, version one.
+    // Version one.
     put(
         U256::from(validators::EPOCHS),
-        U256::from(1) | U256::from(1) << 64,
+        U256::from(founders.epoch_blocks.max(1)) | U256::from(1) << 64,
     );
-    let Some(Validator {
-        account,
-        public_key: (x, y),
-        admin,
-    }) = validator
-    else {
+    if founders.validators.is_empty() {
         return storage;
-    };
-    put(U256::from(validators::ADMIN), address_word(admin));
-    put(U256::from(validators::POWER), U256::from(1));
-    put(U256::from(validators::MEMBERS), U256::from(1));
-    put(
-        data(validators::MEMBERS),
-        address_word(account) | U256::from(1) << 160,
-    );
-    let key = mapping_slot(account.into_word(), U256::from(validators::KEYS));
-    put(key, x);
-    put(key.wrapping_add(U256::from(1)), y);
+    }
+    if let Some(admin) = founders.admin {
+        put(U256::from(validators::ADMIN), address_word(admin));
+    }
+    let mut members = founders.validators.clone();
+    members.sort_by_key(|member| member.account);
+    let powers = members.iter().map(|member| member.power);
+    let total = powers.fold(0_u64, u64::saturating_add);
+    put(U256::from(validators::POWER), U256::from(total));
+    put(U256::from(validators::MEMBERS), U256::from(members.len()));
+    for (index, member) in members.iter().enumerate() {
+        put(
+            data(validators::MEMBERS).wrapping_add(U256::from(index)),
+            address_word(member.account) | U256::from(member.power) << 160,
+        );
+        let (x, y) = member.public_key;
+        let key = mapping_slot(member.account.into_word(), U256::from(validators::KEYS));
+        put(key, x);
+        put(key.wrapping_add(U256::from(1)), y);
+    }
     storage
 }
 

@@ -1,0 +1,95 @@
+//! `assay_`: certificates of decided blocks, and what voting saw: divergences, evidence.
+
+use alloy_primitives::Bytes;
+use assay_state::Seen;
+use assay_types::{
+    Domain, StateView as _,
+    certificate::{recover, total_power},
+    digest::Ballot,
+    validators::set_at,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Backend, RpcError, Votes,
+    arguments::Arguments,
+    json::quantity,
+    method::{Method, heavy},
+};
+
+pub(crate) const METHODS: &[Method] = &[
+    heavy("assay_getCertificate", certificate),
+    heavy("assay_getDivergences", divergences),
+    heavy("assay_getEvidence", evidence),
+];
+
+/// Shows what decided a block, and who that was.
+fn certificate(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = backend.at(arguments.optional()?)?;
+    let (spec, number) = (backend.chain.spec(), at.number);
+    let Some(certificate) = at.reader.certificate(number)? else {
+        return Ok(Value::Null);
+    };
+    let domain = Domain {
+        genesis_hash: at.reader.hash(0)?.unwrap_or_default(),
+        chain_id: spec.chain_id,
+    };
+    let (round, hash) = (certificate.round, certificate.block_hash);
+    let digest = domain.vote(Ballot::Precommit, number, round, Some(hash));
+    let set = match &spec.assay {
+        Some(params) => {
+            let state = at.reader.state(number)?;
+            set_at(number, |slot| state.storage(params.validator_set, slot))?
+        }
+        None => Vec::new(),
+    };
+    let mut signed = 0_u64;
+    let signers = certificate.signatures.iter().filter_map(|seal| {
+        let account = recover(digest, seal)?;
+        let power = set.iter().find(|one| one.account == account)?.power;
+        signed = signed.saturating_add(power);
+        Some(json!({"account": account, "power": quantity(power)}))
+    });
+    let signers: Vec<Value> = signers.collect();
+    let seals = certificate.signatures.iter();
+    let seals: Vec<Bytes> = seals.map(|seal| Bytes::copy_from_slice(seal)).collect();
+    Ok(json!({
+        "height": quantity(certificate.height),
+        "round": quantity(round),
+        "blockHash": hash,
+        "digest": digest,
+        "signatures": seals,
+        "signers": signers,
+        "signedPower": quantity(signed),
+        "totalPower": quantity(total_power(&set)),
+    }))
+}
+
+fn divergences(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    list(backend.chain.reader()?.divergences()?)
+}
+
+fn evidence(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    list(backend.chain.reader()?.evidence()?)
+}
+
+/// Answers what was kept as JSON, as it is.
+fn list(seen: Vec<Seen>) -> Result<Value, RpcError> {
+    let each = seen.iter().map(|one| serde_json::from_slice(&one.bytes));
+    let each: Result<Vec<Value>, _> = each.collect();
+    each.map(Value::from).map_err(RpcError::internal)
+}
+
+/// Shows what voting is doing.
+pub(crate) fn voting(votes: &dyn Votes) -> Value {
+    let counters: Map<String, Value> = votes
+        .counters()
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), quantity(count)))
+        .collect();
+    json!({
+        "validates": votes.validates(),
+        "stopped": votes.stopped(),
+        "counters": counters,
+    })
+}

@@ -1,0 +1,266 @@
+//! `assay node run`: a node of a network: it follows, recomputes and, with a key, votes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use alloy_primitives::{Address, B256};
+use assay_chain::{Chain, Models, PreExecution, Refusal, TransactionSource};
+use assay_consensus::{
+    KeyFile, Network, Peers, Running, Settings, ValidatorKey, Voter, Waiting, log_in,
+};
+use assay_dev::{FromPool, pin_examples};
+use assay_pool::{Limits, Pool};
+use assay_rpc::Backend;
+use assay_runtime::{Limits as ModelLimits, numerics::selftest};
+use assay_state::{ModelStore, Store};
+use assay_types::{Domain, Genesis, RecoveredBlock, Transaction};
+use clap::Args;
+
+use super::config::Config;
+use crate::{cli::Failure, keys, limits::RpcLimits, serve};
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Begin with the example models in the store, as `assay localnet` does.
+    #[arg(long)]
+    examples: bool,
+    /// Write logs as JSON, one object a line.
+    #[arg(long)]
+    log_json: bool,
+    #[command(flatten)]
+    limits: RpcLimits,
+}
+
+/// The pool, as the proposer sees it.
+struct FromThePool(Arc<Pool>);
+
+/// The pool as one block takes from it; what the block refused for good leaves the pool.
+struct Offer<'a> {
+    source: FromPool,
+    pool: &'a Pool,
+}
+
+impl TransactionSource for Offer<'_> {
+    fn next(&mut self) -> Option<(Transaction, Address)> {
+        self.source.next()
+    }
+
+    fn refused(&mut self, hash: B256, sender: Address, refusal: Refusal) {
+        self.source.refused(hash, sender, refusal);
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        for hash in self.source.refused_for_good() {
+            self.pool.remove(hash);
+        }
+    }
+}
+
+impl Waiting for FromThePool {
+    fn open(&self, base_fee: Option<u64>) -> Box<dyn TransactionSource + '_> {
+        Box::new(Offer {
+            source: FromPool::new(&self.0, base_fee),
+            pool: &self.0,
+        })
+    }
+
+    fn settle(&self, block: &RecoveredBlock) {
+        self.0.settle(block.transactions());
+    }
+}
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(options: &Run) -> Result<(), Failure> {
+    log_to_stderr(options.log_json);
+    let config = Config::read(&options.config)?;
+    let (chain, domain) = open(&config, options.examples)?;
+    let voter = voter(&config)?;
+    let machine = check_machine(voter.is_some())?;
+    let pool = Arc::new(Pool::new(Limits::default()));
+    serve::block_on(async {
+        let network = Network {
+            node_secret: keys::read_secret(&config.keys.node)?,
+            name: config.name.clone(),
+            peers: Peers {
+                listen: config.consensus.listen,
+                known: config.consensus.peers.clone(),
+                discover: config.consensus.discover,
+            },
+        };
+        require_free(config.consensus.listen)?;
+        let [propose_timeout, vote_timeout, block_interval] = config.consensus.times();
+        let settings = Settings {
+            propose_timeout,
+            vote_timeout,
+            block_interval,
+            log: log_in(&config.data),
+            machine,
+        };
+        let preexecution = PreExecution::start(&chain).map_err(Failure::failed)?;
+        let uploads = config
+            .rpc
+            .uploads
+            .unwrap_or_else(|| config.rpc.listen.ip().is_loopback());
+        let waiting = FromThePool(Arc::clone(&pool));
+        let chain_of_votes = Arc::clone(&chain);
+        let mut voting =
+            assay_consensus::start(chain_of_votes, domain, waiting, voter, &network, &settings)
+                .await
+                .map_err(Failure::failed)?;
+        let backend = Backend::new(Arc::clone(&chain), pool, options.limits.calls())
+            .accept_uploads(uploads)
+            .pre_execute(preexecution)
+            .watch_votes(Arc::new(Votes(Arc::clone(voting.status()))));
+        let listen = config.rpc.listen;
+        let server = options.limits.server(listen.ip(), listen.port());
+        let (address, handle) =
+            assay_rpc::start(Arc::new(backend), server)
+                .await
+                .map_err(|error| {
+                    Failure::failed(error)
+                        .hint("another rpc.listen, or stop what listens on this one")
+                })?;
+        let head = chain.head();
+        tracing::info!(
+            name = config.name,
+            rpc = %address,
+            consensus = %config.consensus.listen,
+            genesis = %domain.genesis_hash,
+            chain_id = domain.chain_id,
+            head = head.header.number,
+            "started"
+        );
+        println!("Listening on {address}");
+        let outcome = wait(&mut voting).await;
+        let _ = handle.stop();
+        voting.stop().await;
+        tracing::info!(head = chain.head().header.number, "stopped");
+        outcome
+    })
+}
+
+async fn wait(voting: &mut Running) -> Result<(), Failure> {
+    tokio::select! {
+        stopped = serve::stopped() => stopped,
+        () = voting.ended() => Err(Failure::failed("the consensus engine ended")
+            .hint("the log above says why; a restart goes on where it ended")),
+    }
+}
+
+/// What RPC shows of voting.
+#[derive(Debug)]
+struct Votes(Arc<assay_consensus::Status>);
+
+impl assay_rpc::Votes for Votes {
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        self.0.counters()
+    }
+
+    fn validates(&self) -> bool {
+        self.0.validates.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn stopped(&self) -> Option<String> {
+        self.0.stopped().map(str::to_owned)
+    }
+}
+
+fn open(config: &Config, examples: bool) -> Result<(Arc<Chain>, Domain), Failure> {
+    let text = std::fs::read_to_string(&config.genesis)
+        .map_err(|error| Failure::failed(format!("{}: {error}", config.genesis.display())))?;
+    let genesis = Genesis::from_json(&text)
+        .map_err(|error| Failure::failed(format!("{}: {error}", config.genesis.display())))?;
+    let params = genesis.spec.assay.clone().ok_or_else(|| {
+        Failure::failed(format!(
+            "{}: no section config.assay: not a network's genesis",
+            config.genesis.display()
+        ))
+    })?;
+    let store = Store::open(&config.data)
+        .map_err(Failure::failed)?
+        .with_history(config.history.blocks);
+    let models = ModelStore::open(&config.data)
+        .map_err(|error| Failure::failed(format!("{}: {error}", config.data.display())))?;
+    let models = Models::new(models, ModelLimits::default(), params);
+    if examples {
+        pin_examples(&models).map_err(Failure::failed)?;
+    }
+    let chain = Chain::open(&genesis, store).map_err(Failure::failed)?;
+    let chain = Arc::new(chain.with_models(Arc::new(models)));
+    let genesis_hash = chain
+        .reader()
+        .and_then(|reader| Ok(reader.hash(0)?.unwrap_or(B256::ZERO)))
+        .map_err(Failure::failed)?;
+    let domain = Domain {
+        genesis_hash,
+        chain_id: chain.spec().chain_id,
+    };
+    Ok((chain, domain))
+}
+
+/// Opens the validator's key and its log of signatures.
+fn voter(config: &Config) -> Result<Option<Voter>, Failure> {
+    let Some(path) = &config.keys.validator else {
+        return Ok(None);
+    };
+    let password = keys::password(config.keys.password_file.as_deref())?;
+    let key = keys::decrypt(path, &password)?;
+    let key = ValidatorKey::new(&key.to_bytes().0)
+        .ok_or_else(|| Failure::failed(format!("{}: no key", path.display())))?;
+    let last = KeyFile::new(&config.keys.signed)
+        .open()
+        .map_err(Failure::failed)?;
+    Ok(Some(Voter {
+        key: Arc::new(key),
+        last,
+    }))
+}
+
+/// Compares this machine's bits with the golden digests before it may vote.
+fn check_machine(votes: bool) -> Result<String, Failure> {
+    let outcomes = selftest::run(&assay_runtime::numerics::Engine::single());
+    let wrong: Vec<&str> = outcomes
+        .iter()
+        .filter(|one| !one.passed())
+        .map(|one| one.rule)
+        .collect();
+    let digest = selftest::digest(&outcomes);
+    let isa = assay_runtime::numerics::Engine::single().isa().name();
+    if votes && !wrong.is_empty() {
+        return Err(Failure::failed(format!(
+            "this machine computes other bits than the specification in {}: it must not vote",
+            wrong.join(", ")
+        ))
+        .hint("assay model selftest"));
+    }
+    Ok(format!("{isa}, kernels {digest:016x}"))
+}
+
+/// Says plainly that a port is taken: the engine would only log it.
+fn require_free(listen: std::net::SocketAddr) -> Result<(), Failure> {
+    std::net::TcpListener::bind(listen)
+        .map(drop)
+        .map_err(|error| {
+            Failure::failed(format!("consensus.listen {listen}: {error}"))
+                .hint("another port in the configuration, or stop what listens there")
+        })
+}
+
+fn log_to_stderr(json: bool) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,assay=info,assay_consensus=info"));
+    let layer = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // Set once: a second subscriber is refused, and the first goes on.
+    let _ = match json {
+        true => layer.json().try_init(),
+        false => layer.try_init(),
+    };
+}
