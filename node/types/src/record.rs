@@ -175,17 +175,22 @@ pub fn records_branch(records: &[InferenceRecord], index: usize) -> Option<Vec<B
 /// Checks that a leaf stands at `index` of the `count` leaves under `root`.
 #[must_use]
 pub fn verify_branch(leaf: B256, index: u32, count: u32, branch: &[B256], root: B256) -> bool {
+    climb(leaf, index, count, branch) == Some(root)
+}
+
+/// Climbs from a leaf at `index` of `count` to the root; `None` when the branch has not as many
+/// siblings as such a place has, or there is no such place.
+#[must_use]
+pub fn climb(leaf: B256, index: u32, count: u32, branch: &[B256]) -> Option<B256> {
     if index >= count {
-        return false;
+        return None;
     }
     let (mut node, mut position, mut width) = (leaf, index, count);
     let mut siblings = branch.iter();
     while width > 1 {
         let promoted = position == width - 1 && width % 2 == 1;
         if !promoted {
-            let Some(sibling) = siblings.next() else {
-                return false;
-            };
+            let sibling = siblings.next()?;
             node = match position % 2 {
                 0 => parent(&node, sibling),
                 _ => parent(sibling, &node),
@@ -194,7 +199,7 @@ pub fn verify_branch(leaf: B256, index: u32, count: u32, branch: &[B256], root: 
         position /= 2;
         width = width.div_ceil(2);
     }
-    siblings.next().is_none() && node == root
+    siblings.next().is_none().then_some(node)
 }
 
 fn parents(level: &[B256]) -> Vec<B256> {
