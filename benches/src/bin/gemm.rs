@@ -131,8 +131,9 @@ fn measure_convolution(engine: &Engine, [inputs, outputs, side, kernel, stride]:
     let weights = ConvWeights::new(&w, 1, outputs, k);
     let gathered = numbers(k * n);
     let (mut c, mut d) = (vec![0.0f32; m * n], vec![0.0f32; m * n]);
+    let mut room = Vec::new();
     let [ours, rival] = duel(
-        || conv(engine, &shape, &x, &weights, None, false, &mut c),
+        || conv(engine, &shape, &x, &weights, None, false, &mut room, &mut c),
         || rival_gemm(m, k, n, &w, &gathered, &mut d),
         Duration::from_millis(400),
     );

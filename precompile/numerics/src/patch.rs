@@ -208,7 +208,17 @@ mod tests {
         let engine = Engine::new(crate::isa::Isa::detect(), 2);
         let weights = ConvWeights::new(&w, 2, 3, 12);
         let mut want = vec![0.0; 90];
-        conv(&engine, &shape, &x, &weights, Some(&bias), false, &mut want);
+        let room = &mut Vec::new();
+        conv(
+            &engine,
+            &shape,
+            &x,
+            &weights,
+            Some(&bias),
+            false,
+            room,
+            &mut want,
+        );
         let offsets = vec![0.0; 2 * 6 * 15];
         let deform = Deform {
             shape: &shape,

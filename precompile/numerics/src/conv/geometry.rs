@@ -1,6 +1,6 @@
 //! Where a convolution's numbers lie: the padded copy, kernel offsets and output positions.
 
-use crate::aligned::{Aligned, Plain};
+use crate::aligned::Plain;
 use crate::engine::Engine;
 
 /// Is how many numbers past the end of the copy may be read: gathers load whole registers.
@@ -126,6 +126,40 @@ impl Field {
             .collect()
     }
 
+    /// Tells whether the padded input is the input.
+    pub(crate) fn is_unpadded(&self) -> bool {
+        self.padded == self.input
+    }
+
+    /// Copies one channel with its padding around it.
+    fn pad_plane<T: Copy>(&self, x: &[T], padding: T, plane: &mut [T]) {
+        let (Some(&width), Some(&padded)) = (self.input.last(), self.padded.last()) else {
+            plane.copy_from_slice(x);
+            return;
+        };
+        let pad = self.pads.last().copied().unwrap_or(0);
+        let outer = self.input.len() - 1;
+        let mut rows = x.chunks_exact(width);
+        for (row, to) in plane.chunks_exact_mut(padded).enumerate() {
+            let mut rest = row;
+            let mut inside = true;
+            for d in (0..outer).rev() {
+                let at = (rest % self.padded[d]).wrapping_sub(self.pads[d]);
+                inside &= at < self.input[d];
+                rest /= self.padded[d];
+            }
+            // Rows inside come in the order of the input's own.
+            match inside.then(|| rows.next()).flatten() {
+                Some(x) => {
+                    to[..pad].fill(padding);
+                    to[pad..pad + width].copy_from_slice(x);
+                    to[pad + width..].fill(padding);
+                }
+                None => to.fill(padding),
+            }
+        }
+    }
+
     /// Lists the runs that make up a range of positions, none longer than `most` nor crossing a
     /// multiple of it.
     pub(crate) fn runs(&self, range: std::ops::Range<usize>, most: usize) -> Vec<Run> {
@@ -154,27 +188,26 @@ impl Field {
     }
 }
 
-/// Holds one image with its padding and a margin.
-pub(crate) struct Canvas<T> {
-    data: Aligned<T>,
+/// Holds one image with its padding and a margin, in memory that is used again and again.
+pub(crate) struct Canvas<'a, T> {
+    data: &'a mut [T],
     plane: usize,
+    padding: T,
 }
 
-impl<T: Plain> Canvas<T> {
-    /// Makes an empty canvas: all padding.
-    pub(crate) fn new(field: &Field, channels: usize) -> Self {
+impl<'a, T: Plain> Canvas<'a, T> {
+    /// Takes room for the channels of a field; what lies there is overwritten by [`Canvas::fill`].
+    pub(crate) fn new(field: &Field, channels: usize, padding: T, room: &'a mut Vec<T>) -> Self {
         let plane: usize = field.padded.iter().product();
-        Self {
-            data: Aligned::zeroed(plane * channels + MARGIN),
-            plane,
+        let len = plane * channels + MARGIN;
+        if room.len() < len {
+            room.resize(len, padding);
         }
-    }
-
-    /// Makes a canvas whose padding is not zero.
-    pub(crate) fn filled(field: &Field, channels: usize, value: T) -> Self {
-        let mut canvas = Self::new(field, channels);
-        canvas.data.fill(value);
-        canvas
+        Self {
+            data: &mut room[..len],
+            plane,
+            padding,
+        }
     }
 
     /// Returns the numbers in one padded channel.
@@ -187,33 +220,26 @@ impl<T: Plain> Canvas<T> {
         &self.data[channel * self.plane..]
     }
 
-    /// Copies an image in; the padding stays as it is.
+    /// Copies an image in, with the padding around it.
     pub(crate) fn fill(&mut self, engine: &Engine, field: &Field, x: &[T]) {
         /// Is the number of elements from which threads pay.
         const THREAD_ELEMENTS: usize = 1 << 16;
         let in_plane: usize = field.input.iter().product();
-        if in_plane == 0 {
+        let (plane, padding) = (self.plane, self.padding);
+        if plane == 0 {
             return;
         }
-        let width = field.input.last().copied().unwrap_or(1);
-        let pad = field.pads.last().copied().unwrap_or(0);
-        let strides = row_strides(&field.padded);
-        let outer = field.input.len().saturating_sub(1);
+        let channels = (self.data.len() - MARGIN) / plane;
+        let planes = &mut self.data[..plane * channels];
+        if in_plane == 0 {
+            planes.fill(padding);
+            return;
+        }
         let copy = |channel: usize, plane: &mut [T]| {
-            let Some(x) = x.get(channel * in_plane..(channel + 1) * in_plane) else {
-                return;
-            };
-            for (row, x) in x.chunks_exact(width).enumerate() {
-                let (mut start, mut rest) = (pad, row);
-                for d in (0..outer).rev() {
-                    start += (rest % field.input[d] + field.pads[d]) * strides[d];
-                    rest /= field.input[d];
-                }
-                plane[start..start + width].copy_from_slice(x);
+            if let Some(x) = x.get(channel * in_plane..(channel + 1) * in_plane) {
+                field.pad_plane(x, padding, plane);
             }
         };
-        let (plane, channels) = (self.plane, x.len() / in_plane);
-        let planes = &mut self.data[..plane * channels];
         if x.len() < THREAD_ELEMENTS {
             planes
                 .chunks_exact_mut(plane)

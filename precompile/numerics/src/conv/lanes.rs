@@ -60,6 +60,12 @@ pub(crate) fn multiply_in_place<T: Real>(
         let columns = (patch.rows.end - channel).min(2 * kernel.width);
         let (b, b_step) = weights.at(channel);
         let bias = epilogue.row_bias.map(|bias| bias[channel..].as_ptr());
+        let next = channel + 2 * kernel.width;
+        let ahead = Ahead::new(
+            weights,
+            (next < patch.rows.end).then_some(next),
+            bases.len(),
+        );
         let mut done = 0;
         while done < bases.len() {
             let left = bases.len() - done;
@@ -82,6 +88,8 @@ pub(crate) fn multiply_in_place<T: Real>(
                 offsets: patch.offsets.as_ptr(),
                 b,
                 b_step,
+                ahead: ahead.from(done).unwrap_or(b),
+                ahead_bytes: ahead.bytes,
                 c,
                 c_column: plane,
                 rows,
@@ -99,5 +107,34 @@ pub(crate) fn multiply_in_place<T: Real>(
             unsafe { tiles[usize::from(columns > kernel.width)](&tile) };
             done += rows;
         }
+    }
+}
+
+/// Spreads fetching the next channels' weights over the tiles of these: they come from memory while
+/// these compute.
+struct Ahead<T> {
+    next: Option<*const T>,
+    /// Is how far one position moves on.
+    per_position: usize,
+    /// Is how far one k moves on.
+    bytes: usize,
+}
+
+impl<T: Real> Ahead<T> {
+    fn new(weights: &PackedB<T>, next: Option<usize>, positions: usize) -> Self {
+        let [depth, _] = weights.shape();
+        let next = next.map(|column| weights.at(column));
+        let row = next.map_or(0, |(_, step)| step * size_of::<T>());
+        Self {
+            next: next.map(|(from, _)| from),
+            per_position: depth * row / positions.max(1),
+            bytes: row.div_ceil(positions.div_ceil(MAX_LANE_ROWS).max(1)),
+        }
+    }
+
+    /// Returns where the tile that begins at a position starts to fetch.
+    fn from(&self, position: usize) -> Option<*const T> {
+        let start = position * self.per_position;
+        self.next.map(|next| next.wrapping_byte_add(start))
     }
 }

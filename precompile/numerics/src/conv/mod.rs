@@ -96,7 +96,8 @@ impl<T: Real> ConvWeights<T> {
     }
 }
 
-/// Convolves `batch` images; `bias` holds one number per output channel.
+/// Convolves `batch` images; `bias` holds one number per output channel. `room` is memory for the padded
+/// copy of an image: keeping it from call to call spares asking the system for it.
 ///
 /// # Panics
 /// Panics when the shapes or the lengths of the slices do not fit.
@@ -108,6 +109,7 @@ pub fn conv<T: Real>(
     weights: &ConvWeights<T>,
     bias: Option<&[T]>,
     relu: bool,
+    room: &mut Vec<T>,
     out: &mut [T],
 ) {
     let field = shape.field();
@@ -139,39 +141,49 @@ pub fn conv<T: Real>(
     if out.is_empty() {
         return;
     }
-    let mut canvas = Canvas::new(&field, channels);
     let epilogue = Epilogue {
         row_bias: bias,
         relu,
         ..Epilogue::default()
     };
     let image = channels * in_plane;
+    let in_place = field.is_unpadded() && matches!(weights.layout, Layout::Lanes(_));
+    let mut canvas = (!in_place).then(|| Canvas::new(&field, channels, T::ZERO, room));
     for (i, out) in out.chunks_exact_mut(outputs * positions).enumerate() {
-        canvas.fill(engine, &field, &x[i * image..][..image]);
+        let x = &x[i * image..][..image];
+        // Channels as lanes read nothing beyond what they need: no copy without padding.
+        let source = match &mut canvas {
+            Some(canvas) => {
+                canvas.fill(engine, &field, x);
+                canvas.at_channel(0)
+            }
+            None => x,
+        };
         for_groups(
             engine,
             shape.groups,
             weights,
             &field,
-            &canvas,
+            source,
             &epilogue,
             out,
         );
     }
 }
 
-/// Computes all groups of one image, whose outputs lie channel by channel.
+/// Computes all groups of one padded image, whose outputs lie channel by channel.
 fn for_groups<T: Real>(
     engine: &Engine,
     groups: usize,
     weights: &ConvWeights<T>,
     field: &Field,
-    canvas: &Canvas<T>,
+    source: &[T],
     epilogue: &Epilogue<'_, T>,
     out: &mut [T],
 ) {
     let (rows, positions) = (weights.rows, field.positions());
-    let offsets = field.offsets(weights.depth, canvas.plane());
+    let plane: usize = field.padded.iter().product();
+    let offsets = field.offsets(weights.depth, plane);
     let channels = field.channels(weights.depth);
     let work = out.len() * weights.depth;
     let threads = if work < THREAD_WORK {
@@ -197,7 +209,7 @@ fn for_groups<T: Real>(
         let (group, rest) = (index / (down * across), index % (down * across));
         let (row, position) = (rest / across * row_step, rest % across * position_step);
         let patch = Patch {
-            source: canvas.at_channel(group * channels),
+            source: &source[group * channels * plane..],
             offsets: &offsets,
             field,
             rows: row..(row + row_step).min(rows),

@@ -95,9 +95,20 @@ fn check(s: &ConvShape, rows: usize) {
         .flat_map(|x| oracle(s, rows, x, &w, &bias))
         .collect();
     let weights = ConvWeights::new(&w, s.groups, rows, depth);
+    // What an earlier call left in the room must not show.
+    let mut room = vec![f32::NAN; 7];
     for engine in engines() {
         let mut out = vec![f32::NAN; want.len()];
-        conv(&engine, s, &x, &weights, Some(&bias), false, &mut out);
+        conv(
+            &engine,
+            s,
+            &x,
+            &weights,
+            Some(&bias),
+            false,
+            &mut room,
+            &mut out,
+        );
         let same = out.iter().map(|x| x.to_bits()).eq(want.iter().copied());
         assert!(same, "{s:?} rows {rows} {}", engine.isa().name());
     }
@@ -142,6 +153,7 @@ fn padding_takes_part_as_positive_zero() {
             &packed,
             None,
             false,
+            &mut vec![9.0; 99],
             &mut out,
         );
         assert!(
@@ -165,6 +177,7 @@ fn an_empty_chain_is_positive_zero_then_the_bias() {
             &packed,
             Some(&bias),
             false,
+            &mut Vec::new(),
             &mut out,
         );
         assert!(
@@ -183,13 +196,14 @@ fn an_image_alone_equals_the_image_in_a_batch() {
     let weights = ConvWeights::new(&w, 1, 20, 16 * 9);
     let engine = Engine::new(Isa::detect(), 2);
     let mut all = vec![0.0; 3 * 20 * s.output_plane()];
-    conv(&engine, &s, &x, &weights, None, true, &mut all);
+    let mut room = Vec::new();
+    conv(&engine, &s, &x, &weights, None, true, &mut room, &mut all);
     for (x, want) in x
         .chunks_exact(image)
         .zip(all.chunks_exact(20 * s.output_plane()))
     {
         let mut one = vec![0.0; want.len()];
-        conv(&engine, &s, x, &weights, None, true, &mut one);
+        conv(&engine, &s, x, &weights, None, true, &mut room, &mut one);
         assert_eq!(one, want);
     }
 }
@@ -270,7 +284,8 @@ fn transposed_convolutions_follow_their_chain() {
         let weights = TransposeWeights::new(&s, &w);
         for engine in engines() {
             let mut out = vec![f32::NAN; want.len()];
-            conv_transpose(&engine, &s, &x, &weights, Some(&bias), &mut out);
+            let room = &mut vec![f32::NAN; 7];
+            conv_transpose(&engine, &s, &x, &weights, Some(&bias), room, &mut out);
             assert!(
                 out.iter().map(|x| x.to_bits()).eq(want.iter().copied()),
                 "{s:?}"

@@ -166,7 +166,7 @@ fn positions_of(shape: &[usize]) -> Vec<Vec<usize>> {
     })
 }
 
-/// Computes a transposed convolution of all images in `x`.
+/// Computes a transposed convolution of all images in `x`; `room` is as for [`super::conv`].
 ///
 /// # Panics
 /// Panics when the shapes or the lengths of the slices do not fit.
@@ -177,6 +177,7 @@ pub fn conv_transpose<T: Real>(
     x: &[T],
     weights: &TransposeWeights<T>,
     bias: Option<&[T]>,
+    room: &mut Vec<T>,
     out: &mut [T],
 ) {
     let channels = shape.groups * shape.group_channels;
@@ -211,7 +212,7 @@ pub fn conv_transpose<T: Real>(
     let Some((_, any)) = fields.first() else {
         return;
     };
-    let mut canvas = Canvas::new(any, channels);
+    let mut canvas = Canvas::new(any, channels, T::ZERO, room);
     let epilogue = Epilogue {
         row_bias: bias,
         ..Epilogue::default()
@@ -238,7 +239,7 @@ pub fn conv_transpose<T: Real>(
                 shape.groups,
                 weights,
                 field,
-                &canvas,
+                canvas.at_channel(0),
                 &epilogue,
                 &mut part,
             );

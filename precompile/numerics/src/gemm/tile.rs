@@ -116,6 +116,10 @@ pub(crate) struct LaneTile<T> {
     pub(crate) offsets: *const usize,
     pub(crate) b: *const T,
     pub(crate) b_step: usize,
+    /// Is what the next panel's tiles will read of B; each k fetches the line there and moves on by
+    /// `ahead_bytes`, so that weights come from memory while this panel computes.
+    pub(crate) ahead: *const T,
+    pub(crate) ahead_bytes: usize,
     /// Is where the first position's first channel goes; positions follow each other.
     pub(crate) c: *mut T,
     /// Is the distance between channels in the output.
@@ -140,7 +144,10 @@ pub(crate) unsafe fn lane_tile<S: Simd, const MR: usize, const NV: usize>(t: &La
         let mut acc = [[[S::splat(S::T::ZERO); NV]; 1]; MR];
         let bases: [*const S::T; MR] = std::array::from_fn(|i| t.bases[i]);
         let mut b = t.b;
+        let mut ahead = t.ahead;
         for k in 0..t.k {
+            S::fetch(ahead);
+            ahead = ahead.wrapping_byte_add(t.ahead_bytes);
             let offset = *t.offsets.add(k);
             let mut columns = [S::splat(S::T::ZERO); NV];
             for (v, column) in columns.iter_mut().enumerate() {

@@ -180,6 +180,8 @@ fn pool_body<F: Fma, O: Fold<T>, T: Number>(
         return;
     };
     let outer_kernel: usize = outer.iter().map(|axis| axis.kernel).product();
+    let half = last.input.div_ceil(2);
+    let mut halves = vec![fold.init(); if last.stride == 2 { 2 * half } else { 0 }];
     for (p, out) in out.chunks_exact_mut(plane_out).enumerate() {
         let x = &x[(first + p) * plane_in..(first + p + 1) * plane_in];
         for (row, out) in out.chunks_exact_mut(last.output).enumerate() {
@@ -187,7 +189,13 @@ fn pool_body<F: Fma, O: Fold<T>, T: Number>(
             for element in 0..outer_kernel {
                 if let Some(input_row) = input_row(outer, row, element) {
                     let x = &x[input_row * last.input..(input_row + 1) * last.input];
-                    pool_row::<F, O, T>(fold, last, x, out);
+                    if last.stride == 2 {
+                        let (even, odd) = halves.split_at_mut(half);
+                        split_row(x, even, odd);
+                        pool_halves::<F, O, T>(fold, last, [even, odd], out);
+                    } else {
+                        pool_row::<F, O, T>(fold, last, x, out);
+                    }
                 }
             }
         }
@@ -218,23 +226,49 @@ fn pool_row<F: Fma, O: Fold<T>, T: Number>(fold: O, axis: &Window, x: &[T], out:
         let start = windows.start * axis.stride + element * axis.dilation - axis.pad_begin;
         let out = &mut out[windows];
         let x = &x[start..];
-        match axis.stride {
-            1 => {
-                for (o, x) in out.iter_mut().zip(x) {
-                    *o = fold.step::<F>(*o, *x);
-                }
+        if axis.stride == 1 {
+            for (o, x) in out.iter_mut().zip(x) {
+                *o = fold.step::<F>(*o, *x);
             }
-            2 => {
-                // A last chunk of one element belongs to the last window.
-                for (o, pair) in out.iter_mut().zip(x.chunks(2)) {
-                    *o = fold.step::<F>(*o, pair[0]);
-                }
+        } else {
+            for (o, x) in out.iter_mut().zip(x.iter().step_by(axis.stride)) {
+                *o = fold.step::<F>(*o, *x);
             }
-            stride => {
-                for (o, x) in out.iter_mut().zip(x.iter().step_by(stride)) {
-                    *o = fold.step::<F>(*o, *x);
-                }
-            }
+        }
+    }
+}
+
+/// Puts a row's elements at even places side by side, and those at odd ones: windows two apart then
+/// read neighbours, which compilers turn into vector code.
+#[inline(always)]
+fn split_row<T: Copy>(x: &[T], even: &mut [T], odd: &mut [T]) {
+    let (pairs, rest) = x.as_chunks::<2>();
+    for ((pair, even), odd) in pairs.iter().zip(even.iter_mut()).zip(odd) {
+        [*even, *odd] = *pair;
+    }
+    if let ([x], Some(even)) = (rest, even.last_mut()) {
+        *even = *x;
+    }
+}
+
+/// Folds one split input row into the outputs of one row, whose windows are two apart: the same
+/// steps in the same order as [`pool_row`].
+#[inline(always)]
+fn pool_halves<F: Fma, O: Fold<T>, T: Number>(
+    fold: O,
+    axis: &Window,
+    halves: [&[T]; 2],
+    out: &mut [T],
+) {
+    for element in 0..axis.kernel {
+        let windows = axis.covered(element);
+        if windows.is_empty() {
+            continue;
+        }
+        let start = windows.start * 2 + element * axis.dilation - axis.pad_begin;
+        let x = &halves[start % 2][start / 2..];
+        for (o, x) in out[windows].iter_mut().zip(x) {
+            *o = fold.step::<F>(*o, *x);
         }
     }
 }

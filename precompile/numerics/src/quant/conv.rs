@@ -13,7 +13,8 @@ const BLOCK_POSITIONS: usize = 96;
 /// point, so adds nothing.
 ///
 /// `weights` holds, for every group, the weights as (channel and kernel position) x (output);
-/// `w_zero` one zero point or one per output channel of all groups.
+/// `w_zero` one zero point or one per output channel of all groups; `room` is memory for the padded
+/// copy of an image.
 ///
 /// # Panics
 /// Panics when the shapes or the lengths of the slices do not fit.
@@ -25,6 +26,7 @@ pub fn conv_bytes(
     x_zero: i32,
     weights: &[PackedBytes],
     w_zero: &[i32],
+    room: &mut Vec<u8>,
     out: &mut [i32],
 ) {
     let (x, signed) = x.raw();
@@ -59,7 +61,7 @@ pub fn conv_bytes(
         return;
     }
     // The low byte: a signed zero point lies in the canvas as the input's own bytes do.
-    let mut canvas = Canvas::filled(&field, channels, x_zero as u8);
+    let mut canvas = Canvas::new(&field, channels, x_zero as u8, room);
     let offsets = field.offsets(depth, canvas.plane());
     let runs = field.runs(0..positions, usize::MAX);
     let bases: Vec<usize> = runs

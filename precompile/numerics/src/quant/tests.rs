@@ -165,6 +165,7 @@ fn byte_convolutions_take_padding_as_the_zero_point() {
             9,
             &packed,
             &w_zero,
+            &mut vec![77; 3],
             &mut out,
         );
         assert!(out == want, "{}", engine.isa().name());

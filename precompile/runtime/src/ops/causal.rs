@@ -141,7 +141,17 @@ impl Op for Causal {
                 return Ok(());
             }
             let (shape, bias) = (sizes.shape(), bias.as_deref());
-            conv(cx.engine(), &shape, &whole, &weights, bias, false, out);
+            let (engine, scratch) = cx.scratch();
+            conv(
+                engine,
+                &shape,
+                &whole,
+                &weights,
+                bias,
+                false,
+                &mut scratch.f32,
+                out,
+            );
             if self.silu {
                 swish_in_place_f32(cx.engine(), 1.0, out);
             }

@@ -269,13 +269,11 @@ pub struct Finish<'a> {
 /// Keeps buffers between calls so that running allocates nothing once warm.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Floats, for packing and gathering.
+    /// Padded copies of floats.
     pub f32: Vec<f32>,
-    /// Doubles.
+    /// Padded copies of doubles.
     pub f64: Vec<f64>,
-    /// 32-bit integers, for accumulators.
-    pub i32: Vec<i32>,
-    /// Bytes.
+    /// Padded copies of bytes.
     pub u8: Vec<u8>,
 }
 

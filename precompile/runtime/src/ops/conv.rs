@@ -7,7 +7,7 @@ use assay_numerics::conv::{
 use super::dense::{Dense, narrow_elements, product, products, refuse};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
-use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, Scratch};
 use crate::cost::Cost;
 use crate::error::{LimitKind, OpError};
 use crate::limits::Limits;
@@ -22,6 +22,8 @@ pub(crate) trait ConvDense: Dense {
     fn transposed(packed: &PackedConv) -> Option<&TransposeWeights<Self>>;
     fn wrap_forward(packed: ConvWeights<Self>) -> PackedConv;
     fn wrap_transposed(packed: TransposeWeights<Self>) -> PackedConv;
+    /// Borrows the memory for padded copies.
+    fn room(scratch: &mut Scratch) -> &mut Vec<Self>;
 }
 
 /// Holds constant weights, packed at load.
@@ -33,7 +35,7 @@ pub(crate) enum PackedConv {
 }
 
 macro_rules! conv_dense {
-    ($t:ty, $forward:ident, $transposed:ident) => {
+    ($t:ident, $forward:ident, $transposed:ident) => {
         impl ConvDense for $t {
             fn forward(packed: &PackedConv) -> Option<&ConvWeights<$t>> {
                 match packed {
@@ -52,6 +54,9 @@ macro_rules! conv_dense {
             }
             fn wrap_transposed(packed: TransposeWeights<$t>) -> PackedConv {
                 PackedConv::$transposed(packed)
+            }
+            fn room(scratch: &mut Scratch) -> &mut Vec<$t> {
+                &mut scratch.$t
             }
         }
     };
@@ -185,7 +190,7 @@ struct Conv {
 impl Conv {
     fn run_in<T: ConvDense>(
         &self,
-        cx: &RunCx<'_>,
+        cx: &mut RunCx<'_>,
         ins: Ins<'_>,
         out: &mut Out<'_>,
     ) -> Result<(), OpError> {
@@ -201,14 +206,17 @@ impl Conv {
         };
         let x = T::read(x)?;
         let bias = ins.optional(2).map(T::read).transpose()?;
+        let relu = cx.finish().relu;
+        let (engine, scratch) = cx.scratch();
         T::write(out, |out| {
             conv(
-                cx.engine(),
+                engine,
                 &layer.shape,
                 &x,
                 weights,
                 bias.as_deref(),
-                cx.finish().relu,
+                relu,
+                T::room(scratch),
                 out,
             );
             Ok(())
@@ -356,7 +364,7 @@ impl ConvTranspose {
 
     fn run_in<T: ConvDense>(
         &self,
-        cx: &RunCx<'_>,
+        cx: &mut RunCx<'_>,
         ins: Ins<'_>,
         out: &mut Out<'_>,
     ) -> Result<(), OpError> {
@@ -372,8 +380,10 @@ impl ConvTranspose {
         };
         let x = T::read(x)?;
         let bias = ins.optional(2).map(T::read).transpose()?;
+        let (engine, scratch) = cx.scratch();
         T::write(out, |out| {
-            conv_transpose(cx.engine(), &shape, &x, weights, bias.as_deref(), out);
+            let room = T::room(scratch);
+            conv_transpose(engine, &shape, &x, weights, bias.as_deref(), room, out);
             Ok(())
         })
     }

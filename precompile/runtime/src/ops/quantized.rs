@@ -371,7 +371,7 @@ impl Op for ByteConv {
                 &fresh
             }
         };
-        let engine = cx.engine();
+        let (engine, scratch) = cx.scratch();
         let mut sums = vec![0; outs[0].data.len()];
         conv_bytes(
             engine,
@@ -380,6 +380,7 @@ impl Op for ByteConv {
             x_zero,
             weights,
             &w_zero,
+            &mut scratch.u8,
             &mut sums,
         );
         let plane = layer.shape.output_plane().max(1);

@@ -108,7 +108,17 @@ pub(super) fn convolve(engine: &Engine) -> u64 {
         let x = seed.f32s(2 * groups * channels * input * input);
         let bias = seed.f32s(groups * outputs);
         let mut out = vec![0.0; 2 * groups * outputs * output * output];
-        conv(engine, &shape, &x, &weights, Some(&bias), false, &mut out);
+        let room = &mut Vec::new();
+        conv(
+            engine,
+            &shape,
+            &x,
+            &weights,
+            Some(&bias),
+            false,
+            room,
+            &mut out,
+        );
         digest.add_f32(&out);
     }
     digest.value()
@@ -135,7 +145,15 @@ pub(super) fn convolve_transposed(engine: &Engine) -> u64 {
         let weights = TransposeWeights::new(&shape, &weights);
         let x = seed.f32s(groups * channels * input * input);
         let mut out = vec![0.0; groups * outputs * output * output];
-        conv_transpose(engine, &shape, &x, &weights, None, &mut out);
+        conv_transpose(
+            engine,
+            &shape,
+            &x,
+            &weights,
+            None,
+            &mut Vec::new(),
+            &mut out,
+        );
         digest.add_f32(&out);
     }
     digest.value()
