@@ -124,7 +124,7 @@ impl Host {
         if found != model {
             return Err(HostFault::Mixed { model, found });
         }
-        let published = Published::open(&bundle, &self.limits).map_err(|source| {
+        let published = Published::open(bundle, &self.limits).map_err(|source| {
             let source = Box::new(source);
             HostFault::Load { model, source }
         })?;

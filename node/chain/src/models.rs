@@ -241,7 +241,7 @@ impl Models {
             manifest: bundle.manifest().clone(),
         };
         self.check_size(&held)?;
-        let published = Published::open(&bundle, &self.limits).map_err(Box::new)?;
+        let published = Published::open(bundle, &self.limits).map_err(Box::new)?;
         published.replay(&Engine::single()).map_err(Box::new)?;
         self.check_cost(&held, &published)?;
         self.store.insert(held.id, bytes)?;

@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Opened, Failure> {
     if bytes.starts_with(&bundle::MAGIC) {
         let again = "fetch the bundle again, or make it anew with `assay model pack`";
         let bundle = Bundle::read(bytes, limits.model_bytes).map_err(|e| at(&e).hint(again))?;
-        let published = Published::open(&bundle, limits).map_err(|e| at(&e).hint(again))?;
+        let published = Published::open(bundle, limits).map_err(|e| at(&e).hint(again))?;
         return Ok(Opened::Bundle(Box::new(published), size_bytes));
     }
     let model = Model::from_onnx(bytes, limits).map_err(|error| at(&error).hint(EXPORT_HINT))?;

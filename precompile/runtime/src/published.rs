@@ -97,8 +97,9 @@ pub struct Published {
 }
 
 impl Published {
-    /// Prepares a bundle's model and checks that manifest and graph agree.
-    pub fn open(bundle: &Bundle, limits: &Limits) -> Result<Published, PublishError> {
+    /// Prepares a bundle's model and checks that manifest and graph agree. Where nobody else holds the
+    /// bundle's bytes, their memory is given back on the way.
+    pub fn open(bundle: Bundle, limits: &Limits) -> Result<Published, PublishError> {
         let manifest = bundle.manifest().clone();
         if manifest.format != Format::Onnx {
             return Err(PublishError::Format(manifest.format));
@@ -111,7 +112,13 @@ impl Published {
         let file = bundle
             .file(manifest.format.main_file())
             .expect("invariant: a manifest lists its main file");
-        let model = Model::from_onnx(file.clone(), limits)?;
+        let file = file.clone();
+        let id = bundle.model_id();
+        // A copy: a part of the bundle would keep all of it.
+        let samples = bundle.file(samples::FILE_NAME);
+        let samples = samples.map(|samples| Bytes::copy_from_slice(samples));
+        drop(bundle);
+        let model = Model::from_onnx(file, limits)?;
         check_ports("input", &manifest.inputs, model.inputs())?;
         check_ports("output", &manifest.outputs, model.outputs())?;
         let primary = manifest
@@ -120,9 +127,9 @@ impl Published {
             .position(|port| port.name == manifest.primary)
             .expect("invariant: a manifest's primary output is one of its outputs");
         Ok(Published {
-            id: bundle.model_id(),
+            id,
             schema_hash: manifest.schema.hash(),
-            samples: bundle.file(samples::FILE_NAME).cloned(),
+            samples,
             manifest,
             model,
             primary,

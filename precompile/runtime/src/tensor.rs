@@ -39,6 +39,18 @@ macro_rules! data_kinds {
                 match self { $(Data::$kind(v) => v.resize(len, <$element>::default()),)* }
             }
 
+            /// Copies elements of the same type over those from `at` on.
+            pub(crate) fn place(&mut self, at: usize, source: &Data) {
+                match (self, source) {
+                    $((Data::$kind(to), Data::$kind(from)) => {
+                        for (to, from) in to.iter_mut().skip(at).zip(from) {
+                            to.clone_from(from);
+                        }
+                    })*
+                    _ => unreachable!("invariant: both were made for one type"),
+                }
+            }
+
             /// Copies the elements of `source`, which must have the same type, into `self`.
             pub fn copy_from(&mut self, source: &Data) -> Result<(), OpError> {
                 match (self, source) {

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         bundle = pack(&manifest, files)?;
     }
     // What is written must open: the validators' own check decides.
-    let published = Published::open(&bundle, &limits).map_err(Failure::failed)?;
+    let published = Published::open(bundle.clone(), &limits).map_err(Failure::failed)?;
     published
         .replay(&Engine::single())
         .map_err(Failure::failed)?;
@@ -232,7 +232,7 @@ fn primary<'p>(text: &Description, outputs: &'p [Port]) -> Result<&'p Port, Fail
 }
 
 fn sample_rows(path: &Path, bundle: &Bundle, limits: &Limits) -> Result<Samples, Failure> {
-    let published = Published::open(bundle, limits).map_err(Failure::failed)?;
+    let published = Published::open(bundle.clone(), limits).map_err(Failure::failed)?;
     let engine = Engine::single();
     let mut samples = Samples::default();
     for (at, row) in input::rows(path, published.manifest())?.iter().enumerate() {

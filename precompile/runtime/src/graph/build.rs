@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::port::{declared_kind, import_port};
+use super::readers::Readers;
 use super::{Graph, Node, Resolve, Shared, ValueId};
 use crate::error::{LimitKind, LoadError, OpError, UnsupportedNode};
 use crate::exec;
@@ -14,7 +15,7 @@ use crate::ops::{self, NodeCx};
 use crate::tensor::Value;
 
 /// Holds the names of one graph while it is built.
-struct Scope<'p> {
+pub(super) struct Scope<'p> {
     names: BTreeMap<String, ValueId>,
     constants: Vec<Option<Arc<Value>>>,
     parent: Option<&'p mut (dyn Resolve + 'p)>,
@@ -40,6 +41,17 @@ impl Resolve for Scope<'_> {
 }
 
 impl Scope<'_> {
+    /// Gives back the memory of a constant; its type and shape stay.
+    pub(super) fn release(&mut self, name: &str) {
+        let id = self.names.get(name);
+        if let Some(constant) = id.and_then(|id| self.constants.get_mut(id.index()))
+            && let Some(value) = constant.as_deref()
+            && let Value::Tensor(tensor) = value
+        {
+            *constant = Some(Arc::new(Value::Tensor(tensor.husk())));
+        }
+    }
+
     fn define(&mut self, name: &str, constant: Option<Arc<Value>>) -> Result<ValueId, LoadError> {
         check_limit(
             "a value's name",
@@ -72,8 +84,7 @@ pub(crate) fn build_graph(proto: &GraphProto, shared: &Shared<'_>) -> Result<Gra
     if !unsupported.is_empty() {
         return Err(LoadError::Unsupported(unsupported));
     }
-    let (mut graph, _) = build(proto, shared, None, 0)?;
-    release_constants(&mut graph);
+    let (graph, _) = build(proto, shared, None, 0)?;
     Ok(graph)
 }
 
@@ -106,7 +117,7 @@ fn build<'p>(
         captures: Vec::new(),
         limits: shared.limits,
     };
-    define_initializers(proto, shared, &mut scope)?;
+    define_initializers(proto, shared, &mut scope, depth)?;
     let mut inputs = Vec::new();
     let mut ports = Vec::new();
     for info in &proto.input {
@@ -124,10 +135,14 @@ fn build<'p>(
     }
     let mut nodes = Vec::new();
     let mut refused = Vec::new();
+    let mut readers = Readers::count(proto);
+    readers.release_unread(&mut scope);
     for node in &proto.node {
         match build_node(node, shared, &mut scope, depth) {
-            Ok(Some(node)) => nodes.push(node),
-            Ok(None) => {}
+            Ok(built) => {
+                readers.note(node, built.as_ref(), &mut scope);
+                nodes.extend(built);
+            }
             Err(LoadError::Unsupported(list)) => {
                 refused.extend(list);
                 // The outputs are defined so that the scan for further unsupported nodes goes on.
@@ -173,9 +188,15 @@ fn define_initializers(
     proto: &GraphProto,
     shared: &Shared<'_>,
     scope: &mut Scope<'_>,
+    depth: u64,
 ) -> Result<(), LoadError> {
-    for tensor in &proto.initializer {
-        let value = Value::Tensor(import_tensor(tensor, shared.limits)?);
+    for (index, tensor) in proto.initializer.iter().enumerate() {
+        let ready = match depth {
+            0 => shared.weights.borrow_mut().remove(&index),
+            _ => None,
+        };
+        let ready = ready.map_or_else(|| import_tensor(tensor, shared.limits), Ok);
+        let value = Value::Tensor(ready?);
         scope.define(tensor.name(), Some(Arc::new(value)))?;
     }
     for sparse in &proto.sparse_initializer {
@@ -338,33 +359,6 @@ fn unknown_op(node: &NodeProto, opset: i64) -> UnsupportedNode {
 fn opset_of(shared: &Shared<'_>, domain: &str) -> i64 {
     let domain = if domain == "ai.onnx" { "" } else { domain };
     shared.opsets.get(domain).copied().unwrap_or(0)
-}
-
-/// Gives back the memory of constants that every reader has packed.
-fn release_constants(graph: &mut Graph) {
-    let mut keep = vec![false; graph.constants.len()];
-    for (_, id) in &graph.outputs {
-        keep[id.index()] = true;
-    }
-    for node in &graph.nodes {
-        for (position, id) in node.inputs.iter().enumerate() {
-            if let Some(id) = id
-                && !node.op.releases(position)
-            {
-                keep[id.index()] = true;
-            }
-        }
-    }
-    for (constant, keep) in graph.constants.iter_mut().zip(keep) {
-        if keep {
-            continue;
-        }
-        if let Some(value) = constant
-            && let Value::Tensor(tensor) = value.as_ref()
-        {
-            *constant = Some(Arc::new(Value::Tensor(tensor.husk())));
-        }
-    }
 }
 
 fn display_name(node: &NodeProto) -> String {

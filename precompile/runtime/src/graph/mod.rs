@@ -2,8 +2,9 @@
 
 mod build;
 mod port;
+mod readers;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ pub(crate) use self::build::{build_graph, build_subgraph};
 use crate::dtype::DType;
 use crate::limits::Limits;
 use crate::ops::{Fact, Op};
-use crate::tensor::Value;
+use crate::tensor::{Tensor, Value};
 
 /// Numbers a value of one graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +105,8 @@ pub(crate) struct Shared<'a> {
     /// Work and bytes left for folding constants.
     pub(crate) fold_work: Cell<u64>,
     pub(crate) fold_bytes: Cell<u64>,
+    /// Large initializers of the main graph, by their place in its list, until they are defined.
+    pub(crate) weights: RefCell<BTreeMap<usize, Tensor>>,
 }
 
 /// Resolves the names a subgraph reads of its enclosing graphs.

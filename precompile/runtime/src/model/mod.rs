@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::onnx::decode::{DecodeLimits, decode};
 use crate::onnx::inline::inline;
 use crate::onnx::proto::ModelProto;
+use crate::onnx::weights::take_weights;
 use crate::ops::{Fact, Scratch};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, Value, View};
@@ -46,18 +47,16 @@ pub struct Model {
 }
 
 impl Model {
-    /// Parses, validates and prepares an ONNX model.
+    /// Parses, validates and prepares an ONNX model. Where the caller keeps no other handle to the
+    /// bytes, their memory is given back while the weights are converted.
     pub fn from_onnx(bytes: Bytes, limits: &Limits) -> Result<Model, LoadError> {
         let bounds = DecodeLimits {
             file_bytes: limits.model_bytes as usize,
             nodes: limits.nodes as usize,
             ..DecodeLimits::default()
         };
-        let proto = decode(bytes, &bounds)?;
-        Model::from_proto(proto, limits)
-    }
-
-    fn from_proto(proto: ModelProto, limits: &Limits) -> Result<Model, LoadError> {
+        let proto = decode(bytes.clone(), &bounds)?;
+        let (proto, weights) = take_weights(bytes, proto, limits)?;
         let proto = &inline(proto, limits)?;
         let engine = Engine::single();
         let shared = Shared {
@@ -67,6 +66,7 @@ impl Model {
             nodes: Default::default(),
             fold_work: FOLD_WORK.into(),
             fold_bytes: FOLD_BYTES.into(),
+            weights: weights.into(),
         };
         let graph = graph::build_graph(proto.graph.as_ref().ok_or(LoadError::NoGraph)?, &shared)?;
         let (trial, facts) = try_shapes(&graph, limits)?;

@@ -5,3 +5,4 @@ pub(crate) mod inline;
 mod layout;
 pub mod proto;
 pub mod tensor;
+pub(crate) mod weights;

@@ -7,14 +7,29 @@ use crate::error::{LoadError, TensorError};
 use crate::limits::Limits;
 use crate::onnx::proto::tensor_proto::DataLocation;
 use crate::onnx::proto::{SparseTensorProto, TensorProto};
+use crate::onnx::weights::Buffer;
 use crate::tensor::{Data, Tensor};
 
 /// Converts a stored tensor.
 pub fn import_tensor(proto: &TensorProto, limits: &Limits) -> Result<Tensor, LoadError> {
-    convert(proto, limits).map_err(|why| LoadError::Tensor {
-        name: proto.name().chars().take(120).collect(),
-        why,
-    })
+    convert(proto, limits).map_err(|why| named(proto, why))
+}
+
+fn named(proto: &TensorProto, why: TensorError) -> LoadError {
+    let name = proto.name().chars().take(120).collect();
+    LoadError::Tensor { name, why }
+}
+
+/// Converts a stored tensor whose raw bytes are `len` ones at `start` of a buffer, and cuts the buffer
+/// there.
+pub(super) fn import_from(
+    header: &TensorProto,
+    buffer: &mut Buffer,
+    start: usize,
+    len: usize,
+    limits: &Limits,
+) -> Result<Tensor, LoadError> {
+    convert_from(header, buffer, start, len, limits).map_err(|why| named(header, why))
 }
 
 /// Converts a stored sparse tensor to a dense one.
@@ -27,6 +42,60 @@ pub fn import_sparse(proto: &SparseTensorProto, limits: &Limits) -> Result<Tenso
 }
 
 fn convert(proto: &TensorProto, limits: &Limits) -> Result<Tensor, TensorError> {
+    let (dtype, shape, count) = describe(proto, limits)?;
+    let data = match proto.raw_data.as_deref() {
+        Some(raw) if dtype != DType::Str => from_raw(dtype, raw, count)?,
+        _ => from_fields(proto, dtype, count)?,
+    };
+    tensor(shape, data, count)
+}
+
+/// Converts raw bytes at the end of a buffer, which shrinks step by step where elements are whole.
+fn convert_from(
+    header: &TensorProto,
+    buffer: &mut Buffer,
+    start: usize,
+    len: usize,
+    limits: &Limits,
+) -> Result<Tensor, TensorError> {
+    /// Bytes converted before the buffer shrinks: whole elements of every type.
+    const STEP: usize = 1 << 20;
+    let (dtype, shape, count) = describe(header, limits)?;
+    let size = dtype.size_bytes();
+    let wrong = || TensorError::Length {
+        expected: (count as u64).saturating_mul(size as u64),
+        got: len as u64,
+    };
+    let whole = matches!(dtype, DType::F32 | DType::F64 | DType::F16 | DType::Bf16);
+    if !whole || count.checked_mul(size) != Some(len) {
+        let raw = buffer.bytes().get(start..).and_then(|raw| raw.get(..len));
+        let data = from_raw(dtype, raw.ok_or_else(wrong)?, count)?;
+        buffer.cut(start);
+        return tensor(shape, data, count);
+    }
+    let mut data = Data::zeros(dtype, count);
+    for begin in (0..len).step_by(STEP).rev() {
+        let raw = buffer.bytes().get(start + begin..).unwrap_or_default();
+        let raw = raw.get(..STEP.min(len - begin)).ok_or_else(wrong)?;
+        data.place(begin / size, &from_raw(dtype, raw, raw.len() / size)?);
+        buffer.cut(start + begin);
+    }
+    tensor(shape, data, count)
+}
+
+fn tensor(shape: Vec<usize>, data: Data, count: usize) -> Result<Tensor, TensorError> {
+    // A wrong count was refused before; the constructor holds the invariant.
+    Tensor::new(shape, data).map_err(|_| TensorError::Length {
+        expected: count as u64,
+        got: 0,
+    })
+}
+
+/// Checks what stands before the elements and gives type, shape and count.
+fn describe(
+    proto: &TensorProto,
+    limits: &Limits,
+) -> Result<(DType, Vec<usize>, usize), TensorError> {
     if proto.segment.is_some() {
         return Err(TensorError::Segment);
     }
@@ -35,15 +104,7 @@ fn convert(proto: &TensorProto, limits: &Limits) -> Result<Tensor, TensorError> 
     }
     let dtype = DType::from_onnx(proto.data_type()).ok_or(TensorError::Type(proto.data_type()))?;
     let (shape, count) = import_shape(&proto.dims, limits)?;
-    let data = match proto.raw_data.as_deref() {
-        Some(raw) if dtype != DType::Str => from_raw(dtype, raw, count)?,
-        _ => from_fields(proto, dtype, count)?,
-    };
-    // A wrong count was refused above; the constructor holds the invariant.
-    Tensor::new(shape, data).map_err(|_| TensorError::Length {
-        expected: count as u64,
-        got: 0,
-    })
+    Ok((dtype, shape, count))
 }
 
 fn import_shape(dims: &[i64], limits: &Limits) -> Result<(Vec<usize>, usize), TensorError> {
