@@ -6,6 +6,7 @@
 mod integer;
 mod kernels;
 mod pack;
+mod thin;
 mod tile;
 mod tiles;
 
@@ -109,6 +110,12 @@ pub fn gemm<T: Real>(
         n <= out_stride && (m - 1) * out_stride + n <= out.len(),
         "room for the output"
     );
+    if let Rhs::Plain(b) = b
+        && n == 1
+    {
+        thin::one_column(engine, a, b, epilogue, out, out_stride);
+        return;
+    }
     let packed;
     let side = match b {
         Rhs::Packed(b) => Side::Packed(b),

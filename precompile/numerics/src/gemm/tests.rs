@@ -130,8 +130,36 @@ fn blocks_of_k_and_rows_change_nothing() {
         (250, 257, 321),
         (7, 600, 70),
         (1, 700, 500),
+        (101, 3000, 1),
     ] {
         check(m, k, n, &engines);
+    }
+}
+
+#[test]
+fn one_column_leaves_what_lies_between_its_rows() {
+    let (m, k, stride) = (150, 2100, 3);
+    let (a, b) = (numbers(1, m * k), numbers(2, k));
+    let (a, b) = (Matrix::row_major(&a, m, k), Matrix::row_major(&b, k, 1));
+    let want = oracle(a, b, &Epilogue::default());
+    for engine in engines() {
+        let mut out = vec![5.0f32; (m - 1) * stride + 1];
+        gemm(
+            &engine,
+            a,
+            Rhs::Plain(b),
+            &Epilogue::default(),
+            &mut out,
+            stride,
+        );
+        for (i, x) in out.iter().enumerate() {
+            let want = if i % stride == 0 {
+                want[i / stride]
+            } else {
+                5.0f32.to_bits()
+            };
+            assert_eq!(x.to_bits(), want, "{i}");
+        }
     }
 }
 

@@ -103,8 +103,7 @@ impl<T: Real> Tiles<'_, T> {
                     count: size,
                     ..rows
                 };
-                let next = column + count;
-                let ahead = self.ahead(next..columns.end, depth, group);
+                let ahead = self.ahead(&columns, column + count, depth, group);
                 self.tile(run, at, column, count, panels, depth, ahead);
                 start += size;
             }
@@ -120,16 +119,22 @@ impl<T: Real> Tiles<'_, T> {
 
     /// Finds what group `group` of the rows should fetch of the columns that come next: weights come
     /// from memory while the groups compute, where each group takes a line for every k.
-    fn ahead(&self, next: Range<usize>, depth: Depth, group: usize) -> *const T {
+    fn ahead(&self, columns: &Range<usize>, next: usize, depth: Depth, group: usize) -> *const T {
         /// Is the number of cache lines one k of a panel takes.
         const LINES: usize = 2;
         let panel = PackedB::<T>::PANEL;
-        let column = next.start - next.start % panel + group / LINES * panel;
+        // After the last columns of this block of k come the first ones of the next.
+        let (next, start) = match next < columns.end {
+            true => (next, depth.start),
+            false if depth.last => return std::ptr::null(),
+            false => (columns.start, depth.start + depth.len),
+        };
+        let column = next - next % panel + group / LINES * panel;
         match &self.b {
-            Side::Packed(b) if !next.is_empty() && column + panel <= next.end => {
+            Side::Packed(b) if column + panel <= columns.end => {
                 let (from, step) = b.at(column);
                 let half = group % LINES * depth.len * (step / LINES);
-                from.wrapping_add(depth.start * step + half)
+                from.wrapping_add(start * step + half)
             }
             _ => std::ptr::null(),
         }
