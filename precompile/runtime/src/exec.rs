@@ -254,7 +254,8 @@ fn run_fixed_op(
     Ok(tensors.into_iter().map(Value::Tensor).collect())
 }
 
-/// Runs a graph node by node on actual values: shapes are inferred as values appear.
+/// Runs a graph node by node on actual values: shapes are inferred as values appear. `outside` are the
+/// bytes alive around a subgraph, which count towards the limit.
 pub(crate) fn run_dynamic(
     graph: &Graph,
     inputs: &[&Value],
@@ -262,6 +263,7 @@ pub(crate) fn run_dynamic(
     limits: &Limits,
     scratch: &mut Scratch,
     work: &mut u64,
+    outside: u64,
 ) -> Result<Vec<Value>, ExecError> {
     let mut computed: Vec<Option<Value>> = vec![None; graph.constants.len()];
     let mut given: Vec<Option<&Value>> = vec![None; graph.constants.len()];
@@ -269,7 +271,7 @@ pub(crate) fn run_dynamic(
         given[id.index()] = Some(value);
     }
     let last = last_readers(graph);
-    let mut live: u64 = 0;
+    let mut live = outside;
     for (at, node) in graph.nodes.iter().enumerate() {
         let values = {
             let ins: Vec<Option<&Value>> = node
@@ -374,12 +376,14 @@ fn run_node(
     }
     let read = known.iter().enumerate();
     let read = read.filter_map(|(at, known)| Some((at, &known.as_ref()?.fact)));
-    check_live(
-        live.saturating_add(widened_bytes(node, read, &facts)),
-        limits,
-    )?;
-    let mut run = RunCx::new(engine, limits, scratch, work);
-    match node.op.cost(&CostCx::new(&known, &facts, limits)) {
+    let cx = CostCx::new(&known, &facts, limits);
+    let temporary = node.op.temporary_bytes(&cx).unwrap_or(0);
+    let live = live
+        .saturating_add(widened_bytes(node, read, &facts))
+        .saturating_add(temporary);
+    check_live(live, limits)?;
+    let mut run = RunCx::new(engine, limits, scratch, work).among(live);
+    match node.op.cost(&cx) {
         Ok(cost) => run.spend(cost.work())?,
         // The operator meters itself while it runs (loops, data-dependent sizes).
         Err(OpError::Unknown { .. }) if node.op.is_dynamic() => run.spend(64)?,

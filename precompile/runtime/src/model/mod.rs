@@ -233,6 +233,7 @@ impl Model {
             &self.limits,
             &mut scratch,
             &mut work,
+            0,
         )
     }
 

@@ -7,6 +7,7 @@ use assay_numerics::elementwise::{
     self, Arith, DivideByZero, arith, float_mod, integer_mod, prelu,
 };
 
+use super::dense::work_bytes;
 use super::work::{Work, WorkFloat, is_work_float, want_same, with_float, with_integer};
 use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
@@ -197,6 +198,12 @@ impl Many {
 impl Op for Many {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         joined_fact(cx, self.inputs)
+    }
+
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        // What was folded so far is copied before the next input joins it.
+        let out = cx.output(0)?;
+        Ok(work_bytes(out.dtype, out.count()))
     }
 
     fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {

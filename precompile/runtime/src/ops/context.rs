@@ -255,6 +255,7 @@ pub struct RunCx<'a> {
     limits: &'a Limits,
     scratch: &'a mut Scratch,
     work_left: &'a mut u64,
+    live: u64,
 }
 
 /// Says what a product does to its finished elements, in this order, each step rounded on its own.
@@ -290,7 +291,14 @@ impl<'a> RunCx<'a> {
             limits,
             scratch,
             work_left,
+            live: 0,
         }
+    }
+
+    /// Says how many bytes are alive around the operator.
+    pub(crate) fn among(mut self, live: u64) -> Self {
+        self.live = live;
+        self
     }
 
     /// Asks the operator to do what the nodes after it would.
@@ -390,6 +398,7 @@ impl<'a> RunCx<'a> {
             self.limits,
             self.scratch,
             self.work_left,
+            self.live,
         )
         .map_err(|source| OpError::Nested(Box::new(source)))
     }

@@ -4,10 +4,10 @@ use assay_numerics::conv::{
     ConvShape, ConvWeights, TransposeShape, TransposeWeights, conv, conv_transpose,
 };
 
-use super::dense::{Dense, narrow_elements, product, products, refuse};
+use super::dense::{Dense, narrow_elements, product, products, refuse, work_bytes};
 use super::window::{Window, numbers};
 use super::work::{WorkFloat, want_float, want_same, with_float};
-use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, Scratch};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, Scratch, TensorFact};
 use crate::cost::Cost;
 use crate::error::{LimitKind, OpError};
 use crate::limits::Limits;
@@ -268,12 +268,29 @@ impl Op for Conv {
         with_float!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
     }
 
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let (x, w) = (cx.input(0)?, cx.input(1)?);
+        let layer = Layer::new(&self.window, self.groups, &x.shape, &w.shape)?;
+        let packed = packed_now(self.packed.is_some(), w);
+        Ok(work_bytes(x.dtype, layer.padded().saturating_add(packed)))
+    }
+
     fn releases(&self, input: usize) -> bool {
         input == 1 && self.packed.is_some()
     }
 
     fn accepts(&self, epilogue: Epilogue) -> bool {
         epilogue == Epilogue::Relu
+    }
+}
+
+/// Bounds the numbers of a filter that is packed for one call: channels may be rounded up to twice
+/// as many.
+fn packed_now(is_weight: bool, w: &TensorFact) -> u64 {
+    if is_weight {
+        0
+    } else {
+        w.count().saturating_mul(2)
     }
 }
 
@@ -427,6 +444,16 @@ impl Op for ConvTranspose {
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         with_float!(ins.get(0)?.dtype(), T => self.run_in::<T>(cx, ins, &mut outs[0]))
+    }
+
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let (x, w) = (cx.input(0)?, cx.input(1)?);
+        let (_, shape) = self.fit(&x.shape, &w.shape)?;
+        // One phase's outputs, at most all of them, are computed side by side first.
+        let numbers = Self::padded(&shape)
+            .saturating_add(cx.output(0)?.count())
+            .saturating_add(packed_now(self.packed.is_some(), w));
+        Ok(work_bytes(x.dtype, numbers))
     }
 
     fn releases(&self, input: usize) -> bool {

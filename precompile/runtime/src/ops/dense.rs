@@ -83,6 +83,15 @@ pub(crate) fn pack(tensor: Option<&Tensor>, transposed: bool) -> Result<Option<P
     })
 }
 
+/// Returns the bytes of numbers in the type that a type is computed in.
+pub(crate) fn work_bytes(dtype: DType, count: u64) -> u64 {
+    let size = match dtype {
+        DType::F16 | DType::Bf16 => DType::F32.size_bytes(),
+        dtype => dtype.size_bytes(),
+    };
+    count.saturating_mul(size as u64)
+}
+
 /// Files multiply-adds under their kind.
 pub(crate) fn macs(dtype: DType, macs: u64, cost: Cost) -> Cost {
     match dtype {

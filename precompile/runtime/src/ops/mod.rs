@@ -181,6 +181,14 @@ pub trait Op: Send + Sync {
         None
     }
 
+    /// Bounds the bytes held while the operator runs on one thread besides its inputs and outputs:
+    /// padded copies, operands packed for one call, scores. What narrower floats are widened to is
+    /// counted for every operator alike and left out here.
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let _ = cx;
+        Ok(0)
+    }
+
     /// Says that a constant input is no longer read after the node is built (its weights were
     /// packed), so that its memory can be given back.
     fn releases(&self, input: usize) -> bool {

@@ -6,7 +6,7 @@ use assay_numerics::quant::{
 };
 
 use super::conv::{Layer, check_padded, groups};
-use super::dense::refuse;
+use super::dense::{refuse, work_bytes};
 use super::matmul::Stack;
 use super::window::Window;
 use super::work::{WorkFloat, want_float, want_same};
@@ -255,6 +255,17 @@ impl Op for ByteMatMul {
         }
     }
 
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let (a, b) = (cx.input(self.inputs.a)?, cx.input(self.inputs.b)?);
+        let stack = Stack::new(&a.shape, &b.shape)?;
+        // A right-hand side that is no weight is packed, its columns rounded up to a panel.
+        let packed = match &self.packed {
+            Some(_) => 0,
+            None => (stack.k as u64 + 4).saturating_mul(stack.n as u64 + 32),
+        };
+        Ok(sum_bytes(cx)?.saturating_add(packed))
+    }
+
     fn releases(&self, input: usize) -> bool {
         input == self.inputs.b && self.packed.is_some()
     }
@@ -297,6 +308,11 @@ struct ByteConv {
 
 /// Is the position of QLinearConv's bias.
 const BIAS: usize = 8;
+
+/// Returns the bytes of the 32-bit sums.
+fn sum_bytes(cx: &CostCx<'_>) -> Result<u64, OpError> {
+    Ok(work_bytes(DType::I32, cx.output(0)?.count()))
+}
 
 /// Packs every group's weights.
 fn pack_groups(w: View<'_>, groups: usize) -> Result<Vec<PackedBytes>, OpError> {
@@ -397,6 +413,22 @@ impl Op for ByteConv {
         let at = |channel: usize| [0, channel % layer.outputs.max(1)];
         self.inputs
             .requantise(engine, ins, &sums, plane, at, &mut outs[0])
+    }
+
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        /// Positions whose inputs are gathered at a time.
+        const GATHERED: u64 = 96;
+        let (x, w) = (cx.input(self.inputs.a)?, cx.input(self.inputs.b)?);
+        let layer = self.layer(&x.shape, &w.shape)?;
+        let depth = w.count() / (layer.outputs.max(1) as u64);
+        let packed = match &self.packed {
+            Some(_) => 0,
+            None => w.count().saturating_mul(2),
+        };
+        Ok(sum_bytes(cx)?
+            .saturating_add(layer.padded())
+            .saturating_add(depth.saturating_mul(GATHERED))
+            .saturating_add(packed))
     }
 
     fn releases(&self, input: usize) -> bool {

@@ -170,7 +170,8 @@ impl<'a> Layout<'a> {
             .collect();
         let read = facts.iter().map(|(at, fact)| (*at, fact));
         let widened = widened_bytes(node, read, &self.walk.written[index]);
-        self.temporary = self.temporary.max(widened);
+        let temporary = widened.saturating_add(self.walk.temporaries[index]);
+        self.temporary = self.temporary.max(temporary);
         let (finish, last) = self.finish(index);
         let outputs = &self.graph.nodes[last].outputs;
         let outs: Box<[Target]> = self.walk.written[last]

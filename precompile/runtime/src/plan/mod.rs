@@ -80,7 +80,7 @@ pub struct Plan {
 pub(crate) struct Fixed {
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<DType>,
-    /// The bytes of all slots, and of the widened copies that one step makes.
+    /// The bytes of all slots, and the most that one step holds besides them.
     pub(crate) bytes: u64,
     pub(crate) locals: Vec<Arc<Value>>,
     pub(crate) outputs: Vec<Arg>,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::exec;
 use crate::model::tests::{load, model, node, port};
 use crate::onnx::proto::attribute_proto::AttributeType;
-use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::ops::Scratch;
 use crate::{DType, ExecError, Limits, Model, Tensor, Value};
 
@@ -80,6 +80,7 @@ fn run_nodes(model: &Model, x: &Tensor, limits: &Limits) -> Result<Vec<Value>, E
         limits,
         &mut scratch,
         &mut work,
+        0,
     )
 }
 
@@ -251,5 +252,64 @@ fn the_wide_copies_of_half_precision_count_as_alive() {
         let error = run_nodes(&model, &x, &limited(8 * COUNT - 1)).err();
         let text = error.expect("one byte too few").to_string();
         assert!(text.contains("8000"), "{text}");
+    }
+}
+
+#[test]
+fn the_padded_copy_of_a_convolution_counts_as_alive() {
+    let pads = AttributeProto {
+        name: Some("pads".to_owned()),
+        r#type: Some(AttributeType::Ints as i32),
+        ints: vec![1; 4],
+        ..Default::default()
+    };
+    let conv = NodeProto {
+        attribute: vec![pads],
+        ..node("Conv", &["x", "w"], &["y"])
+    };
+    let nodes = vec![constant("w", DType::F32, &[1, 1, 3, 3]), conv];
+    let inputs = vec![port("x", DType::F32, &["1", "1", "8", "8"])];
+    let model = load(model(inputs, nodes, &["y"])).expect("loads");
+    let plan = model.plan(&[&[1, 1, 8, 8]]).expect("plans");
+    assert_eq!(plan.buffer_bytes(), Some(4 * (8 * 8 + 10 * 10)));
+}
+
+#[test]
+fn what_lives_around_a_branch_counts_inside_it() {
+    let branch = |name: &str| {
+        let graph = GraphProto {
+            name: Some("branch".to_owned()),
+            node: vec![node("Neg", &["a"], &["n"]), node("Abs", &["n"], &["b"])],
+            output: vec![ValueInfoProto {
+                name: Some("b".to_owned()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        AttributeProto {
+            name: Some(name.to_owned()),
+            r#type: Some(AttributeType::Graph as i32),
+            g: Some(Box::new(graph)),
+            ..Default::default()
+        }
+    };
+    let choose = NodeProto {
+        attribute: vec![branch("then_branch"), branch("else_branch")],
+        ..node("If", &["c"], &["y"])
+    };
+    let nodes = vec![node("Neg", &["x"], &["a"]), choose];
+    let inputs = vec![port("x", DType::F32, &["64"]), port("c", DType::Bool, &[])];
+    let bytes = model(inputs, nodes, &["y"]);
+    let x = input(DType::F32, &[64]);
+    let c = Tensor::from_vec(vec![], vec![true]).expect("a scalar");
+    // a lives around the branch, in which n and b live.
+    for (live_bytes, fits) in [(3 * 256, true), (3 * 256 - 1, false)] {
+        let limits = Limits {
+            live_bytes,
+            ..Limits::default()
+        };
+        let model = Model::from_onnx(bytes.clone(), &limits).expect("loads");
+        let run = model.run_tensors(&Engine::single(), &[&x, &c]);
+        assert_eq!(run.is_ok(), fits, "{live_bytes}: {run:?}");
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Walk {
     pub(super) values: Vec<Option<Arc<Value>>>,
     /// By node: its cost, or why it has no bound.
     costs: Vec<Result<Cost, OpError>>,
+    /// By node: the bytes it holds while it runs, as far as they are known.
+    pub(super) temporaries: Vec<u64>,
     /// By node: its outputs, the unnamed ones included.
     pub(super) written: Vec<Vec<Fact>>,
     /// By node: whether its outputs are all in `values`.
@@ -91,6 +93,7 @@ pub(crate) fn walk(
         facts: vec![None; count],
         values: vec![None; count],
         costs: Vec::with_capacity(graph.nodes.len()),
+        temporaries: Vec::with_capacity(graph.nodes.len()),
         written: Vec::with_capacity(graph.nodes.len()),
         evaluated: Vec::with_capacity(graph.nodes.len()),
     };
@@ -123,7 +126,7 @@ fn visit(
     want: Want,
 ) -> Result<(), OpError> {
     let wanted = node.outputs.len();
-    let (facts, cost, values) = {
+    let (facts, cost, temporary, values) = {
         let ins: Vec<Option<Known<'_>>> = node
             .inputs
             .iter()
@@ -159,22 +162,31 @@ fn visit(
                             cost
                         })
                 };
-                (facts, cost, values)
+                let temporary = match want {
+                    Want::Facts => 0,
+                    Want::FactsAndCosts => {
+                        let cx = CostCx::new(&ins, &facts, limits);
+                        node.op.temporary_bytes(&cx).unwrap_or(0)
+                    }
+                };
+                (facts, cost, temporary, values)
             }
             Err(OpError::Unknown { input }) => (
                 vec![Fact::Unknown; wanted],
                 Err(OpError::Unknown { input }),
+                0,
                 None,
             ),
             // A shape that is only an upper bound may not fit where the real one will.
             Err(error) if ins.iter().flatten().all(|known| is_exact(&known.fact)) => {
                 return Err(error);
             }
-            Err(error) => (vec![Fact::Unknown; wanted], Err(error), None),
+            Err(error) => (vec![Fact::Unknown; wanted], Err(error), 0, None),
         }
     };
     state.evaluated.push(values.is_some());
     state.costs.push(cost);
+    state.temporaries.push(temporary);
     state.written.push(facts.clone());
     let mut values = values.map(|values| values.into_iter());
     for (id, fact) in node.outputs.iter().zip(facts) {

@@ -11,7 +11,7 @@ use assay_numerics::smooth::Smooth;
 
 use self::mask::Mask;
 use self::sizes::Sizes;
-use super::dense::{Dense, macs, product};
+use super::dense::{Dense, macs, product, work_bytes};
 use super::work::with_float;
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::cost::Cost;
@@ -114,6 +114,15 @@ impl Attention {
             }
         }
         Ok(())
+    }
+
+    fn cost_sizes(&self, cx: &CostCx<'_>) -> Result<Sizes, OpError> {
+        let past = match (cx.optional(4)?, cx.optional(5)?) {
+            (Some(key), Some(value)) => Some([key.shape.as_slice(), value.shape.as_slice()]),
+            _ => None,
+        };
+        let (q, k, v) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+        self.sizes(&q.shape, &k.shape, &v.shape, past)
     }
 
     /// Returns the square root of the scale, each step rounded.
@@ -270,13 +279,34 @@ impl Op for Attention {
         Ok(facts)
     }
 
-    fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
-        let past = match (cx.optional(4)?, cx.optional(5)?) {
-            (Some(key), Some(value)) => Some([key.shape.as_slice(), value.shape.as_slice()]),
-            _ => None,
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let s = self.cost_sizes(cx)?;
+        let q = cx.input(0)?;
+        let per_key = (s.size + s.value_size) as u64;
+        let cached = product(&[s.batch, s.kv_heads, s.keys()]).saturating_mul(per_key);
+        let outputs = product(&[s.batch, s.q_heads, s.queries, s.value_size]);
+        // Heads are moved, then joined with the cache; the output is computed, then moved back.
+        let moved = q
+            .count()
+            .saturating_add(cached.saturating_mul(2))
+            .saturating_add(outputs.saturating_mul(2));
+        let kept = if cx.output(3).is_ok() {
+            product(&s.scores())
+        } else {
+            0
         };
+        // One head: scaled queries and keys, keys packed, values packed; bias, scores, weights, and
+        // both of these in doubles.
+        let head = product(&[s.queries, s.size])
+            .saturating_add(product(&[s.keys() + 32, s.size + s.value_size + 64]).saturating_mul(3))
+            .saturating_add(product(&[s.queries, s.keys()]).saturating_mul(7));
+        let numbers = moved.saturating_add(kept).saturating_add(head);
+        Ok(work_bytes(q.dtype, numbers))
+    }
+
+    fn cost(&self, cx: &CostCx<'_>) -> Result<Cost, OpError> {
         let (q, k, v) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
-        let s = self.sizes(&q.shape, &k.shape, &v.shape, past)?;
+        let s = self.cost_sizes(cx)?;
         let scores = product(&s.scores());
         let count = scores.saturating_mul((s.size + s.value_size) as u64);
         let capped = if self.softcap == 0.0 { 1 } else { 2 };
