@@ -1,0 +1,115 @@
+// Four validators, four processes: one answer, one state, one certificate; then killed again and again.
+//   scripts/network-test [ROUNDS] [SEED]
+import { createRequire } from "node:module";
+import { hex, pause, random, until, withNetwork } from "./network.mjs";
+
+const need = createRequire(new URL("../clients/package.json", import.meta.url));
+const { encodeFunctionData, parseAbi, recoverAddress, serializeTransaction } = await import(need.resolve("viem"));
+const { privateKeyToAccount } = await import(need.resolve("viem/accounts"));
+
+const rounds = Number(process.argv[2] ?? 10);
+const seed = process.argv[3] ?? "assay";
+const next = random(seed);
+// The first of the usual development accounts; its key is public.
+const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+const DESK = "0x0000000000000000000000000000000000000e01";
+
+function ensure(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+let nonce = 0;
+const sent = [];
+/// Sends a transfer to every node that runs; whoever proposes next includes it.
+async function transfer(nodes, chainId) {
+  const to = `0x${(0x10_0000_0000n + BigInt(nonce)).toString(16).padStart(40, "0")}`;
+  const fields = { chainId, nonce: nonce++, to, value: 1n, gas: 21_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
+  const raw = await account.signTransaction(fields, { serializer: serializeTransaction });
+  const answers = await Promise.allSettled(nodes.map((node) => node.call("eth_sendRawTransaction", [raw])));
+  const taken = answers.find((answer) => answer.status === "fulfilled");
+  if (taken) sent.push({ hash: taken.value, to });
+  return taken !== undefined;
+}
+
+async function receipt(node, hash) {
+  return until(`receipt of ${hash} on node ${node.index}`, () => node.call("eth_getTransactionReceipt", [hash]));
+}
+
+/// Checks that all nodes have the same block at a height, decided by more than two thirds of the power.
+async function agree(nodes, height) {
+  const blocks = await Promise.all(nodes.map((node) => node.call("eth_getBlockByNumber", [hex(height), false])));
+  for (const field of ["hash", "stateRoot", "receiptsRoot", "requestsHash"]) {
+    ensure(new Set(blocks.map((block) => block[field])).size === 1, `height ${height}: nodes differ in ${field}`);
+  }
+  for (const node of nodes) {
+    const certificate = await node.call("assay_getCertificate", [hex(height)]);
+    ensure(certificate.blockHash === blocks[0].hash, `height ${height}: certificate of another block`);
+    const recovered = certificate.signatures.map((signature) => recoverAddress({ hash: certificate.digest, signature }));
+    const accounts = (await Promise.all(recovered)).map((one) => one.toLowerCase());
+    const signers = certificate.signers.map((signer) => signer.account.toLowerCase());
+    ensure(accounts.join() === signers.join(), `height ${height}: ecrecover finds other signers`);
+    ensure(new Set(accounts).size === accounts.length, `height ${height}: a signer twice`);
+    ensure(3 * Number(certificate.signedPower) > 2 * Number(certificate.totalPower), `height ${height}: no quorum`);
+  }
+  return blocks[0];
+}
+
+await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "1000"], async (nodes) => {
+  nodes.forEach((node) => node.start());
+  const began = Date.now();
+  await Promise.all(nodes.map((node) => node.reach(2)));
+  console.log(`four validators decide blocks ${((Date.now() - began) / 1000).toFixed(1)} s after their start`);
+  const chainId = Number(await nodes[0].call("eth_chainId"));
+
+  // A contract calls a model: the same answer everywhere, in a call and in a transaction.
+  const abi = parseAbi(["function quote(int256[] features) view returns (int256)", "function model() view returns (bytes32)"]);
+  const models = await nodes[0].call("assay_listModels");
+  ensure(models.length >= 4, "the example models are not active");
+  const model = models.find((one) => (one.name ?? one.title ?? "").includes("volatility")) ?? models[0];
+  const { abi: inference } = { abi: parseAbi(["function predict(bytes32 model, int256[] features) view returns (int256[])"]) };
+  const features = [12_000n, 15_000n, 14_000n, 3_000n, 8_000n].map((feature) => feature * 1n);
+  const data = encodeFunctionData({ abi: inference, functionName: "predict", args: [model.id ?? model.model, features] });
+  const call = { from: account.address, to: "0x0000000000000000000000000000000000000a11", data };
+  const answers = await Promise.all(nodes.map((node) => node.call("eth_call", [call, "latest"])));
+  ensure(new Set(answers).size === 1 && answers[0].length > 2, "nodes answer a model differently");
+  const fields = { chainId, nonce: nonce++, to: call.to, data, gas: 1_000_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
+  const raw = await account.signTransaction(fields, { serializer: serializeTransaction });
+  const hash = (await Promise.all(nodes.map((node) => node.call("eth_sendRawTransaction", [raw]))))[0];
+  const included = await receipt(nodes[3], hash);
+  await Promise.all(nodes.map((node) => node.reach(Number(included.blockNumber))));
+  const block = await agree(nodes, Number(included.blockNumber));
+  const records = await Promise.all(nodes.map((node) => node.call("assay_getInferences", [hash])));
+  ensure(new Set(records.map((one) => JSON.stringify(one))).size === 1 && records[0].length === 1, "records differ");
+  console.log(`a model's answer in block ${Number(block.number)}: one output hash on four nodes, ${records[0][0].outputHash}`);
+
+  // One validator dies at random moments, under load; then all do.
+  let slowest = 0;
+  for (let round = 0; round < rounds; ++round) {
+    const all = next() < 0.25;
+    const victims = all ? nodes : [nodes[Math.floor(next() * 4)]];
+    for (let count = 0; count < 5; ++count) await transfer(nodes, chainId);
+    await pause(next() * 600);
+    await Promise.all(victims.map((node) => node.kill()));
+    const left = nodes.filter((node) => !victims.includes(node));
+    if (left.length > 0) {
+      const height = await left[0].height();
+      await left[0].reach(height + 2);
+    }
+    const before = Date.now();
+    victims.forEach((node) => node.start());
+    const tips = left.length > 0 ? await Promise.all(left.map((node) => node.height())) : [1];
+    await Promise.all(nodes.map((node) => node.reach(Math.max(...tips) + 1)));
+    slowest = Math.max(slowest, Date.now() - before);
+    const heights = await Promise.all(nodes.map((node) => node.height()));
+    await agree(nodes, Math.min(...heights));
+    // What a node dropped with its pool is sent again; nothing that was decided is ever lost.
+    nonce = Number(await nodes[0].call("eth_getTransactionCount", [account.address, "latest"]));
+  }
+  const tip = Math.min(...(await Promise.all(nodes.map((node) => node.height()))));
+  for (let height = 1; height <= tip; ++height) await agree(nodes, height);
+  const stopped = await Promise.all(nodes.map((node) => node.call("assay_status")));
+  ensure(stopped.every((status) => status.voting.stopped === null), "a node stopped voting");
+  const diverged = await Promise.all(nodes.map((node) => node.call("assay_getDivergences")));
+  ensure(diverged.every((reports) => reports.length === 0), "a node computed another result");
+  console.log(`${rounds} rounds of kill -9: ${tip} heights agree on four nodes, slowest return ${slowest} ms`);
+});
