@@ -30,4 +30,4 @@ pub use codec::Codec;
 pub use context::{Account, Assay, BlockId, Height, Members, Part, Proposal, Seal, Vote};
 pub use engine::{ConsensusError, Network, Peers, Running, Settings, log_in, start};
 pub use signer::{KeyFile, LastSigned, Sign, SignError, ValidatorKey, Voter};
-pub use status::Status;
+pub use status::{Status, engine_metrics};

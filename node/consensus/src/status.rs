@@ -70,3 +70,11 @@ impl Status {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Writes the engine's own numbers in Prometheus's text format.
+#[must_use]
+pub fn engine_metrics() -> String {
+    let mut text = String::new();
+    malachitebft_app::metrics::export(&mut text);
+    text
+}

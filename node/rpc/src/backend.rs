@@ -23,6 +23,9 @@ pub trait Votes: std::fmt::Debug + Send + Sync {
 
     /// Says why this node stopped voting for good, if it did.
     fn stopped(&self) -> Option<String>;
+
+    /// Writes the engine's own numbers in Prometheus's text format.
+    fn engine_metrics(&self) -> String;
 }
 
 /// Bounds on what one call may cost this machine.

@@ -26,6 +26,7 @@ mod mined;
 mod net;
 mod ots;
 mod pending;
+mod probe;
 mod replay;
 mod resolve;
 mod server;

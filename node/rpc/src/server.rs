@@ -33,6 +33,7 @@ use crate::{
     eth::logs::{logs_of, parse, query},
     json,
     method::{Weight, methods},
+    probe::Probes,
 };
 
 /// Blocks a slow subscriber may lag behind before it is told no more.
@@ -107,6 +108,7 @@ pub async fn start(
         address: options.address,
         source,
     };
+    let probed = Arc::clone(&backend);
     let (batches, max_response) = (Arc::clone(&backend), options.max_response_bytes);
     let middleware = RpcServiceBuilder::new().layer_fn(move |service| Batches {
         service,
@@ -116,7 +118,14 @@ pub async fn start(
     let server = Server::builder()
         .set_config(config)
         .set_rpc_middleware(middleware)
-        .set_http_middleware(tower::ServiceBuilder::new().layer(CorsLayer::permissive()))
+        .set_http_middleware(
+            tower::ServiceBuilder::new()
+                .layer(CorsLayer::permissive())
+                .layer_fn(move |service| Probes {
+                    service,
+                    backend: Arc::clone(&probed),
+                }),
+        )
         .build(options.address)
         .await
         .map_err(listen)?;

@@ -167,6 +167,10 @@ impl assay_rpc::Votes for Votes {
     fn stopped(&self) -> Option<String> {
         self.0.stopped().map(str::to_owned)
     }
+
+    fn engine_metrics(&self) -> String {
+        assay_consensus::engine_metrics()
+    }
 }
 
 fn open(config: &Config, examples: bool) -> Result<(Arc<Chain>, Domain), Failure> {
