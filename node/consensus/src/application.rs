@@ -58,6 +58,39 @@ pub trait Waiting: Send {
     fn settle(&self, block: &RecoveredBlock);
 }
 
+/// Makes and checks blocks: the chain service, which tests replace to play a faulty machine.
+pub trait Recompute: Send + Sync {
+    /// Builds the next block.
+    ///
+    /// # Errors
+    /// When this machine fails.
+    fn build(
+        &self,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Executed, ChainError>;
+
+    /// Executes a block made elsewhere and checks it.
+    ///
+    /// # Errors
+    /// When the block breaks a rule, or this machine fails.
+    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError>;
+}
+
+impl Recompute for Chain {
+    fn build(
+        &self,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Executed, ChainError> {
+        Self::build(self, attributes, source)
+    }
+
+    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
+        Self::execute(self, block)
+    }
+}
+
 /// Says why the application ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
@@ -115,6 +148,7 @@ enum Verdict {
 /// What the engine talks to.
 pub struct Application<W> {
     chain: Arc<Chain>,
+    machine: Arc<dyn Recompute>,
     waiting: W,
     key: Option<Arc<dyn Sign>>,
     domain: Domain,
@@ -133,6 +167,7 @@ pub struct Application<W> {
 impl<W: Waiting> Application<W> {
     pub(crate) fn new(
         chain: Arc<Chain>,
+        machine: Arc<dyn Recompute>,
         waiting: W,
         key: Option<Arc<dyn Sign>>,
         domain: Domain,
@@ -142,6 +177,7 @@ impl<W: Waiting> Application<W> {
     ) -> Result<Self, ApplicationError> {
         let mut application = Self {
             chain,
+            machine,
             waiting,
             key,
             domain,
@@ -369,7 +405,7 @@ impl<W: Waiting> Application<W> {
         let base_fee = self.chain.next_header(&head, &attributes).base_fee_per_gas;
         let executed = {
             let mut source = self.waiting.open(base_fee);
-            self.chain.build(&attributes, &mut *source)?
+            self.machine.build(&attributes, &mut *source)?
         };
         let candidate = Candidate::new(executed.block.block(), &executed.outcome.records);
         let arrived = self.sign_stream(height, round, Round::Nil, candidate.encode()?)?;
@@ -507,7 +543,7 @@ impl<W: Waiting> Application<W> {
 
     fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
         let began = Instant::now();
-        let executed = self.chain.execute(block);
+        let executed = self.machine.execute(block);
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.status.execution_us.fetch_add(took, Ordering::Relaxed);
         executed

@@ -30,7 +30,7 @@ use malachitebft_signing::Signer as _;
 
 use crate::{
     Application, ApplicationError, Status,
-    application::{Choices, Waiting},
+    application::{Choices, Recompute, Waiting},
     codec::Codec,
     context::{Account, Assay, Recoverable},
     signer::{EngineSigner, EngineVerifier, SignError, Voter},
@@ -189,6 +189,24 @@ pub async fn start<W: Waiting + 'static>(
     network: &Network,
     settings: &Settings,
 ) -> Result<Running, ConsensusError> {
+    let machine = Arc::clone(&chain) as Arc<dyn Recompute>;
+    start_with(chain, machine, domain, waiting, voter, network, settings).await
+}
+
+/// Starts voting as [`start`] does, with something else than the chain service that makes and checks
+/// blocks.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with<W: Waiting + 'static>(
+    chain: Arc<Chain>,
+    machine: Arc<dyn Recompute>,
+    domain: Domain,
+    waiting: W,
+    voter: Option<Voter>,
+    network: &Network,
+    settings: &Settings,
+) -> Result<Running, ConsensusError> {
     let status = Arc::new(Status::default());
     let keypair = Keypair::ed25519_from_bytes(network.node_secret)
         .map_err(|error| ConsensusError::NodeKey(error.to_string()))?;
@@ -242,6 +260,7 @@ pub async fn start<W: Waiting + 'static>(
     };
     let application = Application::new(
         chain,
+        machine,
         waiting,
         key,
         domain,

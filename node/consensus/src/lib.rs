@@ -25,9 +25,9 @@ mod status;
 mod streams;
 mod wire;
 
-pub use application::{Application, ApplicationError, Stopped, Waiting};
+pub use application::{Application, ApplicationError, Recompute, Stopped, Waiting};
 pub use codec::Codec;
 pub use context::{Account, Assay, BlockId, Height, Members, Part, Proposal, Seal, Vote};
-pub use engine::{ConsensusError, Network, Peers, Running, Settings, log_in, start};
+pub use engine::{ConsensusError, Network, Peers, Running, Settings, log_in, start, start_with};
 pub use signer::{KeyFile, LastSigned, Sign, SignError, ValidatorKey, Voter};
 pub use status::{Status, engine_metrics};
