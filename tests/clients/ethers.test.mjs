@@ -1,7 +1,7 @@
 // ethers v6, unchanged: deploy, call, send, wait, logs, subscriptions, estimates, errors by name.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Contract, ContractFactory, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, isCallException } from "ethers";
+import { Contract, ContractFactory, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, hexlify, isCallException, keccak256, toUtf8Bytes } from "ethers";
 import * as f from "./fixture.mjs";
 
 const node = new JsonRpcProvider(f.url, undefined, { polling: true, pollingInterval: 50, staticNetwork: true });
@@ -53,6 +53,35 @@ for (const [method, args, name, values] of f.refusals) {
     if (values) assert.deepEqual([...revert.args], values);
   });
 }
+
+test("a model that waits for attestations is not active", async () => {
+  const manifest = hexlify(toUtf8Bytes("bytes nobody holds, by ethers"));
+  const registry = new Contract(f.registry, f.registryAbi, signer);
+  const summary = { publisher: await signer.getAddress(), size: 1000n, schemaHash: f.unknown };
+  const value = await registry.depositFor(summary.size);
+  const receipt = await (await registry.register(manifest, summary, { value })).wait();
+  assert.equal(receipt.status, 1);
+  const revert = await refusal(precompile.predict(keccak256(manifest), f.row));
+  assert.equal(revert.name, "ModelNotActive");
+  assert.deepEqual([...revert.args], [keccak256(manifest)]);
+});
+
+test("too little gas is refused without data that could pass for an error of the model", async () => {
+  const asked = precompile.predict(f.volatility, f.row, { gasLimit: 25_000n });
+  const error = await asked.then((value) => assert.fail(`answered ${value}`), (e) => e);
+  assert.equal(error.revert ?? null, null);
+  assert.equal(error.data ?? null, null);
+  assert.match(String(error.info?.error?.message ?? error.message), /gas/);
+});
+
+test("value and unknown methods are refused by name", async () => {
+  const data = precompile.interface.encodeFunctionData("predict", [f.volatility, f.row]);
+  for (const [call, name] of [[{ data, value: 1n }, "NotPayable"], [{ data: "0x01020304" }, "BadCalldata"]]) {
+    const asked = node.call({ to: f.inference, from: await signer.getAddress(), ...call });
+    const error = await asked.then((value) => assert.fail(`answered ${value}`), (e) => e);
+    assert.equal(precompile.interface.parseError(error.data).name, name);
+  }
+});
 
 test("a contract passes the precompile's error on, in calls and estimates", async () => {
   assert.equal((await refusal(ask.ask(f.unknown, f.row))).name, "UnknownModel");

@@ -51,6 +51,25 @@ refused 'WrongInputCount(uint256,uint256)' '5 1' "$predict" "$MODEL_VOLATILITY" 
 refused 'NotInteger(uint256)' 1 "$predict" "$MODEL_GROWTH" '[1,150]'
 refused 'NonFinite(uint256)' 0 "$predict" "$MODEL_GROWTH" '[1000000000000000000000,100]'
 refused 'OutOfRange(uint256)' 0 "$predict" "$MODEL_GROWTH" '[150000000000000000000,100]'
+missing=-57896044618658097711785492504343953926634992332820282019728792003956564819968
+refused 'MissingNotAllowed(uint256)' 0 "$predict" "$MODEL_GROWTH" "[$missing,100]"
+refused 'InputOutOfRange(uint256)' 1 "$predict" "$MODEL_GROWTH" '[1000000000000000000,1844674407370955161600]'
+run='run(bytes32,(uint8,uint64[],bytes)[])((uint8,uint64[],bytes)[])'
+zeros() { printf '0x%0*d' $((2 * $1)) 0; }
+refused 'WrongShape(uint256,uint64[],uint64[])' '0 [18446744073709551615 [1.844e19], 5] [1, 4]' "$run" "$MODEL_VOLATILITY" "[(1,[1,4],$(zeros 16))]"
+refused 'WrongType(uint256,uint8,uint8)' '0 1 11' "$run" "$MODEL_VOLATILITY" "[(11,[1,5],$(zeros 40))]"
+refused 'NotPayable()' '' "$predict" "$MODEL_VOLATILITY" "$row" --value 1
+refused 'BadCalldata()' '' --data 0x01020304
+
+registry=0x0000000000000000000000000000000000000a12
+manifest=$(cast from-utf8 'bytes nobody holds, by cast')
+waiting=$(cast keccak "$manifest")
+deposit=$(cast call "$registry" 'depositFor(uint64)(uint256)' 1000 | number)
+cast send "$registry" 'register(bytes,(address,uint64,bytes32))' "$manifest" "($(cast wallet address "$key"),1000,$unknown)" \
+    --value "$deposit" --private-key "$key" >/dev/null
+refused 'ModelNotActive(bytes32)' "$waiting" "$predict" "$waiting" "$row"
+said=$(cast call "$precompile" "$predict" "$MODEL_VOLATILITY" "$row" --gas-limit 25000 2>&1 || true)
+expect "too little gas is out of gas" yes "$(grep -qi 'gas' <<<"$said" && ! grep -qE '0x[0-9a-f]{8}' <<<"$said" && echo yes)"
 
 out=$(cast send "$ask" 'keep(bytes32,int256[])' "$unknown" "$row" --private-key "$key" 2>&1 || true)
 expect "send of a call that reverts is refused" yes "$(grep -qi 'revert' <<<"$out" && echo yes)"

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, http, keccak256, parseEther, webSocket,
+  BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, decodeErrorResult,
+  encodeFunctionData, http, keccak256, parseEther, webSocket,
 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
@@ -109,6 +110,15 @@ test("a model that waits for attestations is not active", async () => {
   const data = await refusal(asked);
   assert.equal(data.errorName, "ModelNotActive");
   assert.deepEqual(data.args, [model]);
+});
+
+test("value and unknown methods are refused by name", async () => {
+  const data = encodeFunctionData({ abi: f.inferenceAbi, functionName: "predict", args: [f.volatility, f.row] });
+  for (const [call, name] of [[{ data, value: 1n }, "NotPayable"], [{ data: "0x01020304" }, "BadCalldata"]]) {
+    const error = await node.call({ account, to: f.inference, ...call }).then(() => assert.fail("answered"), (e) => e);
+    const raw = error.walk((e) => e.data !== undefined && typeof e.data === "string");
+    assert.equal(decodeErrorResult({ abi: f.inferenceAbi, data: raw.data }).errorName, name);
+  }
 });
 
 test("too little gas is out of gas, never a model's failure", async () => {
