@@ -63,10 +63,12 @@ fn main() -> eyre::Result<ExitCode> {
             run_folder(folder, threads)?
         };
         print(folder, &report);
-        ok &= match options.at_least {
-            Some(least) => report.passed >= least,
-            None => report.failed.is_empty(),
-        };
+        // A folder without cases shows nothing: it is the wrong folder.
+        ok &= report.passed > 0
+            && match options.at_least {
+                Some(least) => report.passed >= least,
+                None => report.failed.is_empty(),
+            };
     }
     Ok(if ok {
         ExitCode::SUCCESS
