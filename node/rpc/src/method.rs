@@ -80,6 +80,7 @@ const COMMON: &[&[Method]] = &[
     assay::models::METHODS,
     assay::upload::METHODS,
     assay::infer::METHODS,
+    assay::receipts::METHODS,
     assay::records::METHODS,
     assay::status::METHODS,
     assay::votes::METHODS,

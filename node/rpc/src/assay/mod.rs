@@ -4,6 +4,7 @@
 mod errors;
 pub(crate) mod infer;
 pub(crate) mod models;
+pub(crate) mod receipts;
 pub(crate) mod records;
 mod registry;
 pub(crate) mod status;

@@ -1,0 +1,210 @@
+//! `assay_`: receipts, which prove a record to whoever knows the validators.
+
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::{B256, Bytes};
+use alloy_rlp::Encodable as _;
+use assay_types::{Decision, InferenceReceipt, StateView as _, validators::set_at};
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, RpcError,
+    arguments::Arguments,
+    json::quantity,
+    method::{Method, heavy},
+    resolve::At,
+};
+
+pub(crate) const METHODS: &[Method] = &[heavy("assay_getReceipt", receipt)];
+
+/// Cuts the receipt of a transaction's call; null when there is no such transaction or call.
+fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let transaction: B256 = arguments.hash()?;
+    let call = arguments.optional_number()?.unwrap_or_default();
+    let reader = backend.chain.reader()?;
+    let Some(place) = reader.place(transaction)? else {
+        return Ok(Value::Null);
+    };
+    let at = At::mined(reader, place.number);
+    let records = at.reader.records(at.number)?;
+    let index = records.iter().position(|record| {
+        record.transaction_index == place.index && u64::from(record.call_index) == call
+    });
+    let Some(index) = index.and_then(|index| u32::try_from(index).ok()) else {
+        return Ok(Value::Null);
+    };
+    let requests = Requests::new(at.reader.requests(at.number)?);
+    let cut = InferenceReceipt::cut(&records, index, &requests, decision(backend, &at)?);
+    let receipt = cut.ok_or_else(|| RpcError::internal("a block with records commits to none"))?;
+    Ok(json!({
+        "blockNumber": quantity(at.number),
+        "receipt": receipt.to_json().map_err(RpcError::internal)?,
+        "abi": Bytes::from(receipt.encode()),
+    }))
+}
+
+/// Gathers what proves that a block was decided.
+fn decision(backend: &Backend, at: &At) -> Result<Decision, RpcError> {
+    let certificate = at.reader.certificate(at.number)?;
+    let params = backend.chain.spec().assay.as_ref();
+    let (Some(certificate), Some(params)) = (certificate, params) else {
+        return Err(RpcError::server(format!(
+            "block {} has no certificate: nobody votes on this chain",
+            at.number
+        )));
+    };
+    let state = at.reader.state(at.number)?;
+    let mut header = Vec::new();
+    at.header()?.encode(&mut header);
+    Ok(Decision {
+        header: header.into(),
+        round: certificate.round,
+        signatures: certificate.signatures,
+        validators: set_at(at.number, |slot| state.storage(params.validator_set, slot))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use alloy_primitives::{Address, I256, U256, b256};
+    use alloy_sol_types::SolCall as _;
+    use assay_chain::{Chain, Models};
+    use assay_dev::{
+        Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, FromPool, dev_params, pin_examples,
+    };
+    use assay_pool::Pool;
+    use assay_precompile::abi::IInference;
+    use assay_runtime::Limits;
+    use assay_state::{ModelStore, Store};
+    use assay_types::{
+        Certificate, Domain,
+        certificate::SIGNATURE_BYTES,
+        digest::{Ballot, Validator as Member, set_hash},
+    };
+
+    use super::*;
+    use crate::CallLimits;
+
+    const VOLATILITY: B256 =
+        b256!("a750e69ad44be5dee05ed66bcb3004b1259d6dabf9d707bf664e98edf7fefee9");
+
+    /// A chain whose one validator is the first developer account, and that mines nothing by itself.
+    struct Voted {
+        backend: Backend,
+        validator: Address,
+        domain: Domain,
+    }
+
+    impl Voted {
+        fn start() -> Self {
+            let accounts = Accounts::derive(DEFAULT_MNEMONIC, 1).unwrap();
+            let account = accounts.addresses()[0];
+            let models = Models::new(ModelStore::in_memory(), Limits::default(), dev_params());
+            let mut validator = accounts.validator().unwrap();
+            validator.account = account;
+            let genesis = DevGenesis {
+                accounts: [(account, U256::MAX >> 1)].into(),
+                models: pin_examples(&models).unwrap(),
+                validator: Some(validator),
+                ..DevGenesis::default()
+            };
+            let chain =
+                Chain::open(&genesis.build().unwrap(), Store::in_memory().unwrap()).unwrap();
+            let domain = Domain {
+                genesis_hash: chain.head().hash,
+                chain_id: chain.spec().chain_id,
+            };
+            let chain = Arc::new(chain.with_models(Arc::new(models)));
+            let dev = Dev::new(chain, Arc::new(Pool::default()), accounts);
+            dev.configure(|settings| settings.automine = false);
+            Self {
+                backend: Backend::with_dev(Arc::new(dev), CallLimits::default()),
+                validator: account,
+                domain,
+            }
+        }
+
+        fn ask_model(&self) -> Value {
+            let features = [21_000, 19_000, 17_000, -12_000, 9_000_i64];
+            let call = IInference::predictCall {
+                model: VOLATILITY,
+                features: features.map(|f| I256::try_from(f).unwrap()).to_vec(),
+            };
+            let data = Bytes::from(call.abi_encode());
+            let to = dev_params().inference;
+            let transaction = json!([{"from": self.validator, "to": to, "data": data}]);
+            self.backend
+                .call("eth_sendTransaction", Some(transaction))
+                .unwrap()
+        }
+
+        /// Builds a block of what waits and commits it as the validators' network does.
+        fn decide(&self, round: u32) {
+            let (chain, dev) = (&self.backend.chain, self.backend.dev.as_ref().unwrap());
+            let base_fee = dev.pending_header().base_fee_per_gas;
+            let mut waiting = FromPool::new(dev.pool(), base_fee);
+            let executed = chain.build(&dev.attributes(), &mut waiting).unwrap();
+            let (height, block_hash) = (executed.block.header().number, executed.block.hash());
+            let digest = self
+                .domain
+                .vote(Ballot::Precommit, height, round, Some(block_hash));
+            let signature = dev.accounts().sign_hash(self.validator, digest).unwrap();
+            let signature: [u8; SIGNATURE_BYTES] = signature.as_bytes();
+            let certificate = Certificate {
+                height,
+                round,
+                block_hash,
+                signatures: vec![signature],
+            };
+            chain.commit_decided(&executed, &certificate).unwrap();
+            dev.pool().settle(executed.block.transactions());
+        }
+
+        fn receipt(&self, transaction: &Value, call: &str) -> Result<Value, RpcError> {
+            let params = json!([transaction, call]);
+            self.backend.call("assay_getReceipt", Some(params))
+        }
+    }
+
+    #[test]
+    fn receipt_of_a_decided_block_verifies_against_its_validators() {
+        let node = Voted::start();
+        let first = node.ask_model();
+        node.decide(0);
+        let second = node.ask_model();
+        node.decide(3);
+        let set = set_hash(&[Member {
+            account: node.validator,
+            power: 1,
+        }]);
+        for (height, transaction) in [(1, first), (2, second)] {
+            let answer = node.receipt(&transaction, "0x0").unwrap();
+            let abi: Bytes = serde_json::from_value(answer["abi"].clone()).unwrap();
+            let receipt = InferenceReceipt::decode(&abi).unwrap();
+            let text = answer["receipt"].to_string();
+            assert_eq!(InferenceReceipt::from_json(&text).unwrap(), receipt);
+            let proven = receipt.verify(&node.domain, set).unwrap();
+            assert_eq!((proven.height, proven.signed, proven.total), (height, 1, 1));
+            assert_eq!(receipt.record.model_id, VOLATILITY);
+        }
+    }
+
+    #[test]
+    fn no_receipt_without_such_a_call_or_without_votes() {
+        let node = Voted::start();
+        let asked = node.ask_model();
+        node.decide(0);
+        assert_eq!(node.receipt(&asked, "0x1").unwrap(), Value::Null);
+        let unknown = json!(B256::repeat_byte(1));
+        assert_eq!(node.receipt(&unknown, "0x0").unwrap(), Value::Null);
+        let later = node.ask_model();
+        // A developer's block, which nobody voted on.
+        node.backend.call("evm_mine", None).unwrap();
+        let error = node.receipt(&later, "0x0").unwrap_err();
+        assert!(
+            error.message.contains("block 2 has no certificate"),
+            "{error}"
+        );
+    }
+}
