@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assay-executor", &["assay-types", "assay-precompile"]),
     ("assay-state", &["assay-types"]),
     ("assay-pool", &["assay-types"]),
+    ("assay-network", &[]),
     (
         "assay-chain",
         &[
