@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{dev, genesis, infer, keys, model, network::localnet, node};
+use crate::{dev, genesis, infer, keys, model, network::localnet, node, receipt};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -33,6 +33,14 @@ enum Command {
     /// Run a network on this machine, each validator a process of its own.
     #[command(after_help = "Example: assay localnet --validators 4")]
     Localnet(localnet::Options),
+    /// Fetch the proof of an inference from a node.
+    #[command(after_help = "Example: assay receipt 0x8f1c... --out receipt.json")]
+    Receipt(receipt::Fetch),
+    /// Check the proof of an inference: signatures, bytes, and with the model the bits themselves.
+    #[command(
+        after_help = "Example: assay verify receipt.json --genesis genesis.json --model volatility.assay"
+    )]
+    Verify(receipt::Verify),
     /// Make and show validators' keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -101,6 +109,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Dev(options) => dev::run(&options),
         Command::Node(command) => node::run(command),
         Command::Localnet(options) => localnet::run(&options),
+        Command::Receipt(args) => receipt::fetch(&args),
+        Command::Verify(args) => receipt::verify(&args),
         Command::Keys(command) => keys::run(command),
         Command::Genesis(options) => genesis::run(&options),
     };

@@ -12,6 +12,7 @@ mod model;
 mod network;
 mod node;
 mod progress;
+mod receipt;
 mod serve;
 mod table;
 

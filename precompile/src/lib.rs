@@ -15,6 +15,7 @@ pub mod gas;
 pub mod host;
 pub mod provider;
 pub mod reader;
+pub mod recompute;
 pub mod registry;
 
 mod answer;

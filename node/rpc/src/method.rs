@@ -80,9 +80,10 @@ const COMMON: &[&[Method]] = &[
     assay::models::METHODS,
     assay::upload::METHODS,
     assay::infer::METHODS,
-    assay::receipts::METHODS,
     assay::records::METHODS,
+    assay::receipts::METHODS,
     assay::status::METHODS,
+    assay::trace::METHODS,
     assay::votes::METHODS,
 ];
 

@@ -106,8 +106,8 @@ fn metrics(backend: &Backend) -> String {
     put("pool_transactions", "gauge", backend.pool.len() as u64);
     if let Some(models) = backend.chain.models() {
         let results = models.host().result_usage();
-        put("result_cache_entries", "gauge", results.entries as u64);
-        put("result_cache_bytes", "gauge", results.bytes as u64);
+        put("result_cache_entries", "gauge", results.entries);
+        put("result_cache_bytes", "gauge", results.bytes);
         put("result_cache_hits", "counter", results.hits);
         put("result_cache_misses", "counter", results.misses);
         if let Ok(held) = models.store().ids() {

@@ -10,5 +10,6 @@ mod registry;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 pub(crate) mod upload;
 pub(crate) mod votes;

@@ -3,7 +3,9 @@
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Encodable as _;
-use assay_types::{Decision, InferenceReceipt, StateView as _, validators::set_at};
+use assay_types::{
+    Decision, Domain, InferenceReceipt, StateView as _, digest::set_hash, validators::set_at,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,10 +35,23 @@ fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcErr
         return Ok(Value::Null);
     };
     let requests = Requests::new(at.reader.requests(at.number)?);
-    let cut = InferenceReceipt::cut(&records, index, &requests, decision(backend, &at)?);
+    let decision = decision(backend, &at)?;
+    let set = set_hash(&decision.validators);
+    let cut = InferenceReceipt::cut(&records, index, &requests, decision);
     let receipt = cut.ok_or_else(|| RpcError::internal("a block with records commits to none"))?;
+    let domain = Domain {
+        genesis_hash: at.reader.hash(0)?.unwrap_or_default(),
+        chain_id: backend.chain.spec().chain_id,
+    };
+    let proven = receipt.verify(&domain, set).map_err(RpcError::internal)?;
     Ok(json!({
         "blockNumber": quantity(at.number),
+        "id": proven.id,
+        "genesisHash": domain.genesis_hash,
+        "chainId": quantity(domain.chain_id),
+        "setHash": set,
+        "signedPower": quantity(proven.signed),
+        "totalPower": quantity(proven.total),
         "receipt": receipt.to_json().map_err(RpcError::internal)?,
         "abi": Bytes::from(receipt.encode()),
     }))
@@ -78,9 +93,9 @@ mod tests {
     use assay_runtime::Limits;
     use assay_state::{ModelStore, Store};
     use assay_types::{
-        Certificate, Domain,
+        Certificate,
         certificate::SIGNATURE_BYTES,
-        digest::{Ballot, Validator as Member, set_hash},
+        digest::{Ballot, Validator as Member},
     };
 
     use super::*;

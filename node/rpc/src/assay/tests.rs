@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes, I256, U256, address};
+use alloy_primitives::{Address, B256, Bytes, I256, U256, address, keccak256};
 use alloy_sol_types::SolCall as _;
 use assay_chain::{Chain, Models};
 use assay_dev::{Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, dev_params, pin_examples};
@@ -483,5 +483,38 @@ fn instant_mining_runs_nothing_twice() {
     assert_eq!(
         (&done["executed"], &done["misses"]),
         (&json!("0x0"), &json!("0x1"))
+    );
+}
+
+#[test]
+fn traced_inference_has_the_bytes_its_record_hashes_and_they_come_again() {
+    let backend = backend();
+    let hash = call(
+        &backend,
+        "eth_sendTransaction",
+        json!([predict(example_id())]),
+    );
+    let record = &call(&backend, "assay_getInferences", json!([hash]))[0];
+    let traced = call(&backend, "assay_traceInference", json!([hash]));
+    let bytes = |name: &str| serde_json::from_value::<Bytes>(traced[name].clone()).unwrap();
+    let (input, output) = (bytes("input"), bytes("output"));
+    assert_eq!(json!(keccak256(&input)), record["inputHash"]);
+    assert_eq!(json!(keccak256(&output)), record["outputHash"]);
+    // Without a chain, the same bits.
+    let host = backend.chain.models().unwrap().host();
+    let again = assay_precompile::recompute::recompute(host, &input).unwrap();
+    assert_eq!(again, output);
+    let error = refused(&backend, "assay_traceInference", json!([hash, "0x1"]));
+    assert!(
+        error.message.contains("no inference 1"),
+        "{}",
+        error.message
+    );
+    // One developer's chain has no validators who could vouch for it.
+    let error = refused(&backend, "assay_getReceipt", json!([hash]));
+    assert!(
+        error.message.contains("no certificate"),
+        "{}",
+        error.message
     );
 }
