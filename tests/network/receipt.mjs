@@ -22,7 +22,7 @@ const MODEL = new URL("../../precompile/runtime/models/volatility.assay", import
 function ensure(holds, what) {
   if (!holds) throw new Error(what);
 }
-const run = (...args) => execFileSync(assay, args, { encoding: "utf8" });
+const run = (...args) => execFileSync(assay, args, { encoding: "utf8", stdio: "pipe" });
 function refused(...args) {
   try {
     run(...args);
@@ -70,7 +70,8 @@ await withNetwork(4, ["--block-interval-ms", "200"], async (nodes, folder) => {
     const chain = { id: await client.getChainId(), name: "anvil", nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 }, rpcUrls: { default: { http: [] } } };
     const wallet = createWalletClient({ account, transport, chain });
     const artifact = JSON.parse(readFileSync(`${contracts}out/InferenceVerifier.sol/InferenceVerifier.json`, "utf8"));
-    const { abi, bytecode } = artifact;
+    const { abi } = artifact;
+    const bytecode = artifact.bytecode.object;
     const block = await nodes[1].call("eth_getBlockByNumber", ["0x0", false]);
     const beginning = { from: 1n, confirmed: BigInt(block.timestamp), setHash: proof.setHash };
     const args = [BigInt(proof.chainId), proof.genesisHash, beginning, TRUSTING_PERIOD];
