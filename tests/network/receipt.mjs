@@ -78,16 +78,16 @@ await withNetwork(4, ["--block-interval-ms", "200"], async (nodes, folder) => {
     const deployed = await client.waitForTransactionReceipt({ hash: await wallet.deployContract({ abi, bytecode, args }) });
     const verifier = { address: deployed.contractAddress, abi };
     const shape = abi.find((one) => one.name === "verify").inputs;
-    const [receipt] = decodeAbiParameters(shape, proof.encoded);
+    const [receipt] = decodeAbiParameters(shape, proof.abi);
     const [record, place] = await client.readContract({ ...verifier, functionName: "verify", args: [receipt] });
-    ensure(record.model === model.id && place.blockHash === proof.blockHash, "the contract proves another record");
+    ensure(record.model === model.id && place.id === proof.id, "the contract proves another record");
     const gas = await client.estimateContractGas({ ...verifier, account, functionName: "verify", args: [receipt] });
     await client.readContract({ ...verifier, functionName: "verifyAnswer", args: [receipt, parts.input, parts.output] });
     const forged = structuredClone(receipt);
     forged.record.outputHash = keccak256("0x00");
     const failed = await client.readContract({ ...verifier, functionName: "verify", args: [forged] }).then(() => false, () => true);
     ensure(failed, "a forged output was accepted");
-    console.log(`on chain ${chain.id}: InferenceVerifier proves the record of block ${Number(proof.height)} for ${gas} gas, ${receipt.decision.signatures.length / 2 / 65 | 0} signatures`);
+    console.log(`on chain ${chain.id}: InferenceVerifier proves the record of block ${Number(proof.blockNumber)} for ${gas} gas, ${receipt.decision.signatures.length / 2 / 65 | 0} signatures`);
   } finally {
     anvil.kill();
   }
