@@ -504,17 +504,6 @@ fn traced_inference_has_the_bytes_its_record_hashes_and_they_come_again() {
     let host = backend.chain.models().unwrap().host();
     let again = assay_precompile::recompute::recompute(host, &input).unwrap();
     assert_eq!(again, output);
-    let error = refused(&backend, "assay_traceInference", json!([hash, "0x1"]));
-    assert!(
-        error.message.contains("no inference 1"),
-        "{}",
-        error.message
-    );
-    // One developer's chain has no validators who could vouch for it.
-    let error = refused(&backend, "assay_getReceipt", json!([hash]));
-    assert!(
-        error.message.contains("no certificate"),
-        "{}",
-        error.message
-    );
+    let second = call(&backend, "assay_traceInference", json!([hash, "0x1"]));
+    assert!(second.is_null());
 }
