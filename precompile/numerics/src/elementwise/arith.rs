@@ -1,7 +1,7 @@
 //! Binary arithmetic: add, subtract, multiply, divide, larger, smaller, remainders, powers.
 
 use super::number::{Integer, Number};
-use super::{Op2, zip};
+use super::{Op2, Operand, zip};
 use crate::broadcast::Broadcast;
 use crate::engine::Engine;
 use crate::float::Float;
@@ -106,6 +106,46 @@ pub fn arith<T: Number>(
         Arith::Min => zip(engine, Min, plan, a, b, out),
     }
     Ok(())
+}
+
+/// Computes an arithmetic operator on floats of the output's length or single ones.
+pub(super) fn combine(engine: &Engine, op: Arith, a: Operand<'_>, b: Operand<'_>, out: &mut [f32]) {
+    match op {
+        Arith::Add => combine_as(engine, Add, a, b, out),
+        Arith::Sub => combine_as(engine, Sub, a, b, out),
+        Arith::Mul => combine_as(engine, Mul, a, b, out),
+        Arith::Div => combine_as(engine, Div, a, b, out),
+        Arith::Max => combine_as(engine, Max, a, b, out),
+        Arith::Min => combine_as(engine, Min, a, b, out),
+    }
+}
+
+multiversion! {
+    fn combine_as<O: Op2<f32, f32>>(
+        op: O, a: Operand<'_>, b: Operand<'_>, out: &mut [f32],
+    ) = combine_body;
+}
+
+#[inline(always)]
+fn combine_body<F: Fma, O: Op2<f32, f32>>(op: O, a: Operand<'_>, b: Operand<'_>, out: &mut [f32]) {
+    match (a, b) {
+        (Operand::Each(a), Operand::Each(b)) => {
+            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                *o = op.apply::<F>(*a, *b);
+            }
+        }
+        (Operand::Each(a), Operand::One(b)) => {
+            for (o, a) in out.iter_mut().zip(a) {
+                *o = op.apply::<F>(*a, b);
+            }
+        }
+        (Operand::One(a), Operand::Each(b)) => {
+            for (o, b) in out.iter_mut().zip(b) {
+                *o = op.apply::<F>(a, *b);
+            }
+        }
+        (Operand::One(a), Operand::One(b)) => out.fill(op.apply::<F>(a, b)),
+    }
 }
 
 /// Computes integer remainders: with the dividend's sign (`truncated`) or the divisor's.

@@ -6,12 +6,14 @@
 
 mod arith;
 mod bits;
+mod chain;
 mod compare;
 mod number;
 mod unary;
 
 pub use arith::{Arith, DivideByZero, arith, float_mod, integer_mod, integer_power, prelu};
 pub use bits::{Bitwise, Shift, bitwise, bitwise_not, shift};
+pub use chain::{Link, Map, Operand, chain};
 pub use compare::{Comparison, Logic, compare, is_infinite, is_nan, logic, not, select};
 pub use number::{Integer, Number};
 pub use unary::{Activation, Unary, activate, clip, unary};

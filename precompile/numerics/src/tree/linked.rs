@@ -5,6 +5,7 @@
 
 use super::Real;
 use super::aggregate::Sink;
+use super::complete::SLOTS;
 use super::normal::{Flat, FlatNode, Test};
 use std::ops::Range;
 
@@ -14,6 +15,27 @@ pub(super) const LANES: usize = 8;
 /// Is how many steps are taken between looks at whether all lanes reached a leaf.
 const STRIDE: usize = 4;
 
+/// Is a row's slots; an array of [`SLOTS`] spares checking every index.
+pub(super) trait Row<T>: Copy {
+    /// Reads a slot.
+    fn at(self, slot: usize) -> T;
+}
+
+impl<T: Copy> Row<T> for &[T] {
+    #[inline(always)]
+    fn at(self, slot: usize) -> T {
+        self[slot]
+    }
+}
+
+impl<T: Copy> Row<T> for &[T; SLOTS] {
+    #[inline(always)]
+    fn at(self, slot: usize) -> T {
+        // Rows are this narrow only where every slot is below `SLOTS`: the mask changes nothing.
+        self[slot % SLOTS]
+    }
+}
+
 /// Is a node that knows how far the next one is.
 pub(super) trait Link<T>: Copy {
     /// Makes a node; `None` when a number does not fit its fields, or the test is of another kind.
@@ -21,7 +43,7 @@ pub(super) trait Link<T>: Copy {
     /// Makes a leaf.
     fn leaf(payload: T) -> Self;
     /// Returns the distance to the next node on the way of the row `x`, 0 from a leaf.
-    fn distance(&self, x: &[T], sets: &Sets<T>) -> usize;
+    fn distance<R: Row<T>>(&self, x: R, sets: &Sets<T>) -> usize;
     /// Tells whether the node is a leaf.
     fn is_leaf(&self) -> bool;
     /// Returns what a leaf holds.
@@ -57,8 +79,8 @@ impl<T: Real, I: Copy + TryFrom<u32> + TryInto<usize> + PartialEq + Default> Lin
     }
 
     #[inline(always)]
-    fn distance(&self, x: &[T], _sets: &Sets<T>) -> usize {
-        index(self.distance) + usize::from(x[index(self.slot)] <= self.value)
+    fn distance<R: Row<T>>(&self, x: R, _sets: &Sets<T>) -> usize {
+        index(self.distance) + usize::from(x.at(index(self.slot)) <= self.value)
     }
 
     #[inline(always)]
@@ -161,8 +183,8 @@ impl<T: Real> Link<T> for AnyTest<T> {
     }
 
     #[inline(always)]
-    fn distance(&self, x: &[T], sets: &Sets<T>) -> usize {
-        let x = x[self.slot as usize];
+    fn distance<R: Row<T>>(&self, x: R, sets: &Sets<T>) -> usize {
+        let x = x.at(self.slot as usize);
         let holds = match self.ask {
             Ask::Leq => x <= self.value,
             Ask::Eq { missing } => x == self.value || (missing && x.is_nan()),
@@ -221,12 +243,24 @@ impl<T: Real, N: Link<T>> Linked<T, N> {
     /// Walks all trees with every row, each `width` slots long; a few trees stay in the cache for
     /// all rows.
     pub(super) fn walk<S: Sink<T>>(&self, rows: &[T], width: usize, sink: &mut S) {
+        if width == SLOTS {
+            self.walk_rows(rows.as_chunks::<SLOTS>().0.iter(), sink);
+        } else {
+            self.walk_rows(rows.chunks_exact(width), sink);
+        }
+    }
+
+    fn walk_rows<R: Row<T>, S: Sink<T>>(
+        &self,
+        rows: impl Iterator<Item = R> + Clone,
+        sink: &mut S,
+    ) {
         let (roots, last_roots) = self.roots.as_chunks::<LANES>();
         let (depths, last_depths) = self.depths.as_chunks::<LANES>();
         let mut tree = 0;
         for (roots, depths) in roots.iter().zip(depths) {
             let depth = depths.iter().copied().max().unwrap_or(0);
-            for (row, x) in rows.chunks_exact(width).enumerate() {
+            for (row, x) in rows.clone().enumerate() {
                 let leaves = self.descend(*roots, x, depth);
                 for (lane, leaf) in leaves.into_iter().enumerate() {
                     sink.take(row, tree + lane, leaf);
@@ -235,7 +269,7 @@ impl<T: Real, N: Link<T>> Linked<T, N> {
             tree += LANES;
         }
         for (root, depth) in last_roots.iter().zip(last_depths) {
-            for (row, x) in rows.chunks_exact(width).enumerate() {
+            for (row, x) in rows.clone().enumerate() {
                 let [leaf] = self.descend([*root], x, *depth);
                 sink.take(row, tree, leaf);
             }
@@ -245,7 +279,7 @@ impl<T: Real, N: Link<T>> Linked<T, N> {
 
     /// Goes from each lane's root to its leaf in at most `depth` steps.
     #[inline(always)]
-    fn descend<const L: usize>(&self, roots: [u32; L], x: &[T], depth: u32) -> [T; L] {
+    fn descend<R: Row<T>, const L: usize>(&self, roots: [u32; L], x: R, depth: u32) -> [T; L] {
         let mut at = roots.map(|root| root as usize);
         let mut left = depth as usize;
         while left > STRIDE {
@@ -264,7 +298,7 @@ impl<T: Real, N: Link<T>> Linked<T, N> {
     }
 
     #[inline(always)]
-    fn step<const L: usize>(&self, at: &mut [usize; L], x: &[T]) {
+    fn step<R: Row<T>, const L: usize>(&self, at: &mut [usize; L], x: R) {
         for at in at {
             *at += self.nodes[*at].distance(x, &self.sets);
         }

@@ -9,7 +9,7 @@ use assay_numerics::elementwise::{
 
 use super::dense::work_bytes;
 use super::work::{Work, WorkFloat, is_work_float, want_same, with_float, with_integer};
-use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, Pass, RunCx, broadcast};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -71,6 +71,10 @@ impl Op for Binary {
 
     fn epilogue(&self) -> Option<Epilogue> {
         (self.op == Arith::Add).then_some(Epilogue::Add)
+    }
+
+    fn pass(&self) -> Option<Pass<'_>> {
+        Some(Pass::Combine(self.op))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -8,7 +8,7 @@ use assay_numerics::math::{self, double, wide_activation};
 use super::work::{
     Work, WorkFloat, is_work_float, want_float, want_same, with_float, with_integer,
 };
-use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, RunCx};
+use super::{CostCx, Entry, Epilogue, Fact, InferCx, Ins, NodeCx, Op, Pass, RunCx};
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -38,6 +38,10 @@ impl Op for FloatMap {
         } else {
             cx.elementwise()
         }
+    }
+
+    fn pass(&self) -> Option<Pass<'_>> {
+        Some(Pass::Map(&*self.narrow))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
@@ -149,6 +153,10 @@ impl Op for SignOp {
 /// Replaces negative values by zero, on floats and integers.
 struct Relu;
 
+fn relu_f32(engine: &Engine, x: &[f32], out: &mut [f32]) {
+    activate(engine, Activation::Relu, x, out);
+}
+
 impl Op for Relu {
     fn infer(&self, cx: &InferCx<'_>) -> Result<Vec<Fact>, OpError> {
         SignOp { op: Unary::Abs }.infer(cx)
@@ -160,6 +168,10 @@ impl Op for Relu {
 
     fn epilogue(&self) -> Option<Epilogue> {
         Some(Epilogue::Relu)
+    }
+
+    fn pass(&self) -> Option<Pass<'_>> {
+        Some(Pass::Map(&relu_f32))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

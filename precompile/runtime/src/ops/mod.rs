@@ -64,6 +64,8 @@ mod work;
 pub use attributes::NodeCx;
 pub use context::{CostCx, Finish, InferCx, Ins, Known, RunCx, Scratch, Subgraph};
 
+use assay_numerics::elementwise::{Arith, Map};
+
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::OpError;
@@ -175,6 +177,12 @@ pub trait Op: Send + Sync {
         false
     }
 
+    /// Gives what the operator does to single f32 elements, when it does nothing else: a plan may then
+    /// run it piece by piece together with its neighbours.
+    fn pass(&self) -> Option<Pass<'_>> {
+        None
+    }
+
     /// Gives the outputs when the inputs' shapes alone decide them, as for `Shape` and `Size`.
     fn known(&self, cx: &InferCx<'_>) -> Option<Vec<Value>> {
         let _ = cx;
@@ -207,6 +215,14 @@ pub enum Epilogue {
     Add,
     /// Replaces negative values by zero.
     Relu,
+}
+
+/// Is an operator on single elements.
+pub enum Pass<'a> {
+    /// Joins its two inputs.
+    Combine(Arith),
+    /// Maps its only input.
+    Map(Map<'a>),
 }
 
 /// Names one operator and how to build it.

@@ -39,21 +39,21 @@ pub(super) fn fix(graph: &Graph, walk: &Walk, limits: &Limits) -> Result<Option<
 }
 
 /// Assigns buffers by lifetime.
-struct Layout<'a> {
-    graph: &'a Graph,
-    walk: &'a Walk,
-    places: Vec<Option<Place>>,
+pub(super) struct Layout<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) walk: &'a Walk,
+    pub(super) places: Vec<Option<Place>>,
     /// By value: readers left; aliases count for the value whose buffer they share.
-    readers: Vec<u32>,
+    pub(super) readers: Vec<u32>,
     /// By value: the value whose buffer it shares.
-    owner: Vec<u32>,
+    pub(super) owner: Vec<u32>,
     slots: Vec<(DType, usize)>,
     free: Vec<u32>,
     locals: Vec<Arc<Value>>,
     /// By value: the last step that reads it under its own name.
-    reader: Vec<Option<usize>>,
+    pub(super) reader: Vec<Option<usize>>,
     /// By node: whether the step of a node before it does its work.
-    done: Vec<bool>,
+    pub(super) done: Vec<bool>,
     /// The most bytes that one step holds besides the buffers.
     temporary: u64,
 }
@@ -173,6 +173,11 @@ impl<'a> Layout<'a> {
         let temporary = widened.saturating_add(self.walk.temporaries[index]);
         self.temporary = self.temporary.max(temporary);
         let (finish, last) = self.finish(index);
+        let (chain, last) = if last == index {
+            self.chain(index)
+        } else {
+            (Vec::new(), last)
+        };
         let outputs = &self.graph.nodes[last].outputs;
         let outs: Box<[Target]> = self.walk.written[last]
             .iter()
@@ -186,13 +191,18 @@ impl<'a> Layout<'a> {
             }
         }
         for id in node.inputs.iter().flatten() {
-            let owner = self.owner[id.index()] as usize;
-            self.readers[owner] -= 1;
-            if self.readers[owner] == 0 {
-                self.release(owner);
+            self.read(*id);
+        }
+        for link in &chain {
+            // The value that runs through has no buffer; only what is joined to it is given back.
+            for id in self.graph.nodes[link.node as usize].inputs.iter().flatten() {
+                if self.places[id.index()].is_some() {
+                    self.read(*id);
+                }
             }
         }
         Step {
+            chain: chain.into(),
             node: index as u32,
             ins,
             outs,
@@ -263,7 +273,7 @@ impl<'a> Layout<'a> {
         (constant && fits && fact.dtype == of.dtype).then(|| self.arg(id))
     }
 
-    fn arg(&self, id: ValueId) -> Arg {
+    pub(super) fn arg(&self, id: ValueId) -> Arg {
         let shape = match self.walk.fact(id) {
             Fact::Tensor(fact) => fact.shape.into_boxed_slice(),
             _ => Box::default(),
@@ -308,6 +318,15 @@ impl<'a> Layout<'a> {
                 self.slots.push((dtype, len));
                 (self.slots.len() - 1) as u32
             }
+        }
+    }
+
+    /// Notes that a value was read, and gives its buffer back after its last reader.
+    fn read(&mut self, id: ValueId) {
+        let owner = self.owner[id.index()] as usize;
+        self.readers[owner] -= 1;
+        if self.readers[owner] == 0 {
+            self.release(owner);
         }
     }
 

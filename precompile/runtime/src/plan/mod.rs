@@ -5,6 +5,7 @@
 //! in which every shape is exact into a list of steps over buffers that are reused by lifetime.
 
 mod bounds;
+mod chain;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod walk;
 use std::sync::Arc;
 
 pub(crate) use self::bounds::{check_fact, check_live, check_text, string_count, widened_bytes};
+pub(crate) use self::chain::MAX_LINKS;
 use self::layout::fix;
 pub(crate) use self::walk::{Want, walk};
 use crate::cost::Cost;
@@ -58,8 +60,19 @@ pub(crate) struct Finish {
     pub(crate) relu: bool,
 }
 
+/// Is an elementwise node that runs with the one before it, piece by piece.
+pub(crate) struct Link {
+    pub(crate) node: u32,
+    /// What it joins to the value that runs through, if it joins two.
+    pub(crate) other: Option<Arg>,
+    /// Whether that value is its second operand.
+    pub(crate) second: bool,
+}
+
 /// Runs one node, and those after it that it can finish.
 pub(crate) struct Step {
+    /// Elementwise nodes that go on where this one ends.
+    pub(crate) chain: Box<[Link]>,
     pub(crate) node: u32,
     pub(crate) ins: Box<[Option<Arg>]>,
     pub(crate) outs: Box<[Target]>,

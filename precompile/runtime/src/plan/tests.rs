@@ -313,3 +313,92 @@ fn what_lives_around_a_branch_counts_inside_it() {
         assert_eq!(run.is_ok(), fits, "{live_bytes}: {run:?}");
     }
 }
+
+#[test]
+fn elementwise_nodes_that_follow_each_other_run_as_one_step_with_the_same_bits() {
+    let shape = [3, 5, 37];
+    let one = |name: &str| constant(name, DType::F32, &[1]);
+    let gelu = vec![
+        one("r"),
+        one("s"),
+        constant("h", DType::F32, &[]),
+        node("Div", &["x", "r"], &["a"]),
+        node("Erf", &["a"], &["b"]),
+        node("Add", &["b", "s"], &["c"]),
+        node("Mul", &["x", "c"], &["d"]),
+        node("Mul", &["d", "h"], &["y"]),
+    ];
+    check("GELU", DType::F32, &shape, gelu, &["y"], 1);
+    let residual = |third: &str| {
+        vec![
+            node("Exp", &["x"], &["e"]),
+            node("Neg", &["x"], &["n"]),
+            node("Add", &["n", "e"], &["s"]),
+            node("Sub", &["s", third], &["t"]),
+            node("Relu", &["t"], &["y"]),
+        ]
+    };
+    check(
+        "a sum, then Relu",
+        DType::F32,
+        &shape,
+        residual("x"),
+        &["y"],
+        3,
+    );
+    check(
+        "a value read twice",
+        DType::F32,
+        &shape,
+        residual("e"),
+        &["y"],
+        3,
+    );
+    check(
+        "a value read by itself",
+        DType::F32,
+        &shape,
+        residual("s"),
+        &["y"],
+        4,
+    );
+    check(
+        "an output inside",
+        DType::F32,
+        &shape,
+        residual("x"),
+        &["s", "y"],
+        4,
+    );
+    check("doubles", DType::F64, &shape, residual("x"), &["y"], 5);
+    let column = vec![
+        constant("b", DType::F32, &[37]),
+        node("Exp", &["x"], &["e"]),
+        node("Add", &["e", "b"], &["s"]),
+        node("Relu", &["s"], &["y"]),
+    ];
+    check("a column", DType::F32, &shape, column, &["y"], 3);
+    // What the second joins is computed after the first.
+    let late = vec![
+        node("Exp", &["x"], &["e"]),
+        node("Softmax", &["x"], &["m"]),
+        node("Mul", &["e", "m"], &["y"]),
+    ];
+    check("a later operand", DType::F32, &shape, late, &["y"], 3);
+    let long: Vec<NodeProto> = (0..20)
+        .map(|i| {
+            let from = if i == 0 {
+                "x".to_owned()
+            } else {
+                format!("v{i}")
+            };
+            let to = if i == 19 {
+                "y".to_owned()
+            } else {
+                format!("v{}", i + 1)
+            };
+            node("Sigmoid", &[&from], &[&to])
+        })
+        .collect();
+    check("a long chain", DType::F32, &shape, long, &["y"], 3);
+}

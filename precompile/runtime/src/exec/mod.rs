@@ -1,9 +1,12 @@
 //! Execution: the steps of a fixed plan over reused buffers, or the nodes one by one.
 
+mod chain;
+
 use std::sync::Arc;
 
 use assay_numerics::Engine;
 
+use self::chain::run_chain;
 use crate::error::{ExecError, LimitKind, LoadError, OpError};
 use crate::graph::{Graph, Node, Shared, fact_of};
 use crate::limits::Limits;
@@ -173,8 +176,16 @@ fn run_step(
             add: view(&step.finish.add),
             relu: step.finish.relu,
         };
-        let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work).finishing(finish);
-        write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
+        if step.chain.is_empty() {
+            let mut cx = RunCx::new(engine, limits, &mut buffers.scratch, work).finishing(finish);
+            write_outputs(node.op.as_ref(), &mut cx, ins, written, step)
+        } else {
+            let other = |arg: &Option<Arg>| {
+                arg.as_ref()
+                    .map(|arg| find(graph, fixed, arg, inputs, slots))
+            };
+            run_chain(engine, graph, step, node, ins, other, written)
+        }
     };
     for (data, target) in written.iter_mut().zip(&step.outs) {
         buffers.slots[target.slot as usize] = std::mem::take(data);
