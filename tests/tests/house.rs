@@ -17,6 +17,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assay-pool", &["assay-types"]),
     ("assay-network", &[]),
     (
+        "assay-library",
+        &[
+            "assay-types",
+            "assay-state",
+            "assay-pool",
+            "assay-chain",
+            "assay-network",
+            "assay-precompile",
+        ],
+    ),
+    (
         "assay-chain",
         &[
             "assay-types",
@@ -67,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("candle-core", &["assay-runtime"]),
     ("redb", &["assay-state"]),
+    ("libp2p", &["assay-network"]),
     ("arc-malachitebft-app-channel", &["assay-consensus"]),
     (
         "tokio",
@@ -74,6 +86,7 @@ const ONLY: &[(&str, &[&str])] = &[
             "assay",
             "assay-rpc",
             "assay-network",
+            "assay-library",
             "assay-consensus",
             "assay-tests",
         ],

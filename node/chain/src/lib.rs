@@ -8,6 +8,7 @@
 //! The dev driver calls these when a transaction arrives or a timer fires, the consensus driver
 //! when the engine asks: both run the same code. Nothing here knows async, peers or RPC.
 
+mod admission;
 mod build;
 mod error;
 mod export;

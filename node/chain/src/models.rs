@@ -262,6 +262,19 @@ impl Models {
         Ok(Some(Held::of_manifest(&manifest.unwrap_or_default())?))
     }
 
+    /// Reads bytes of a model's files, as if they followed one another; `None` when the model is
+    /// not here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn read_files(&self, id: B256, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
+        let header = self.store.read(id, 0, HEADER_BYTES)?;
+        match header.and_then(|header| Bundle::manifest_end(&header)) {
+            Some(first) => self.store.read(id, first.saturating_add(offset), length),
+            None => Ok(None),
+        }
+    }
+
     /// Lists the models that are here.
     ///
     /// # Errors

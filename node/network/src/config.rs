@@ -89,7 +89,7 @@ pub struct Limits {
     pub outbound: usize,
     /// Most connections from one address; loopback is exempt.
     pub per_address: usize,
-    /// Most bytes of one transaction.
+    /// Most bytes of one transaction; what the pool takes.
     pub transaction_bytes: usize,
     /// Transactions taken from one peer a second; four times as many in a burst.
     pub transactions_per_s: u32,
@@ -111,7 +111,7 @@ impl Default for Limits {
             inbound: 64,
             outbound: 16,
             per_address: 8,
-            transaction_bytes: 128 << 10,
+            transaction_bytes: 288 << 10,
             transactions_per_s: 5_000,
             transaction_bytes_per_s: 8 << 20,
             requests_per_s: 1_024,

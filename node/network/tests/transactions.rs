@@ -107,7 +107,7 @@ async fn ignored_transactions_stop_without_blame() {
 #[tokio::test]
 async fn oversize_transactions_are_refused_and_ban_the_sender() {
     let honest = Node::plain(&[]).await;
-    let limit = 128 << 10;
+    let limit = 288 << 10;
     let mut large = config(&[honest.address()]);
     large.limits.transaction_bytes = 1 << 20;
     let faulty = Node::start(large, TestHost::default()).await;

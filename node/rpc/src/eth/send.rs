@@ -131,24 +131,13 @@ fn admission(
     sender: Address,
     instant: bool,
 ) -> Result<Admission, RpcError> {
-    let (at, header) = (backend.at(None)?, backend.next_header());
-    let spec = backend.chain.spec();
+    let header = backend.next_header();
     let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
     if instant && transaction.max_fee_per_gas() < base_fee {
         // It could not be mined now, and the caller waits for its block.
         return Err(RpcError::server("max fee per gas less than block base fee"));
     }
-    Ok(Admission {
-        account: at.state()?.account(sender)?.unwrap_or_default(),
-        chain_id: spec.chain_id,
-        block_gas_limit: header.gas_limit,
-        gas_cap: spec.assay.as_ref().map(|assay| assay.transaction_gas_cap),
-        intrinsic_gas: backend
-            .chain
-            .executor()
-            .intrinsic_gas(transaction, sender, &header),
-        blobs: spec.assay.is_none() && spec.blob_params(header.timestamp).is_some(),
-    })
+    Ok(backend.chain.admission(transaction, sender, &header)?)
 }
 
 /// Waits for a transaction's block, as long as the client says and at most [`LONGEST_WAIT`].
