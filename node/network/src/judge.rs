@@ -75,6 +75,8 @@ impl Judge {
     }
 }
 
+/// Judges until the judge is dropped. Should the host panic, the channel of verdicts closes, and the
+/// task ends the network rather than drop every transaction unseen.
 fn judge(host: &dyn Host, incoming: &Receiver<Case>, outgoing: &mpsc::Sender<Judged>) {
     for case in incoming {
         let size_bytes = case.bytes.len();

@@ -2,7 +2,11 @@
 
 mod support;
 
-use assay_network::BAN_POINTS;
+use std::{io, sync::Arc};
+
+use alloy_primitives::B256;
+use assay_network::{BAN_POINTS, HeldModel, Host, Network, NetworkError, Verdict};
+use bytes::Bytes;
 use support::{Node, TestHost, config};
 
 #[tokio::test]
@@ -173,4 +177,37 @@ async fn one_peer_cannot_send_faster_than_the_limit() {
         0,
         "forwarding much is no offence"
     );
+}
+
+/// A host with a bug.
+struct Broken;
+
+impl Host for Broken {
+    fn transaction(&self, _: Bytes) -> Verdict {
+        panic!("a bug of the host");
+    }
+
+    fn model(&self, _: B256) -> io::Result<Option<HeldModel>> {
+        Ok(None)
+    }
+
+    fn model_chunk(&self, _: B256, _: u64, _: u32) -> io::Result<Option<Bytes>> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_panics_ends_the_network_instead_of_dropping_everything() {
+    let broken = Network::start(config(&[]), Arc::new(Broken)).await;
+    let broken = broken.expect("network starts");
+    let friend = Node::plain(&[broken.address()]).await;
+    friend.connected(1).await;
+    friend.broadcast("A");
+    friend
+        .until("outage", |friend| friend.network.peers().is_empty())
+        .await;
+    // Waits for the end of the task, which needs no telling.
+    broken.stop().await;
+    let refused = broken.broadcast("A".into());
+    assert!(matches!(refused, Err(NetworkError::Stopped)));
 }

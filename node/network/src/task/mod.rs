@@ -226,7 +226,13 @@ impl Running {
         loop {
             tokio::select! {
                 event = task.swarm.select_next_some() => task.on_event(event),
-                Some(judged) = task.verdicts.recv() => task.on_verdict(judged),
+                judged = task.verdicts.recv() => match judged {
+                    Some(judged) => task.on_verdict(judged),
+                    None => {
+                        tracing::error!("transactions are no longer judged: restart the node");
+                        break;
+                    }
+                },
                 Some(served) = task.serving.join_next() => task.on_served(served),
                 command = channels.commands.recv() => match command {
                     Some(command) => task.on_command(command),
