@@ -69,7 +69,7 @@ abstract contract SourceChain is Test {
     }
 
     /// @dev The third of five records is the one receipts are about.
-    function records() internal pure returns (InferenceRecord[] memory all) {
+    function records() internal pure virtual returns (InferenceRecord[] memory all) {
         all = new InferenceRecord[](5);
         for (uint32 i; i < 5; ++i) {
             all[i] = InferenceRecord({

@@ -30,6 +30,6 @@ pub use certificate::{Certificate, CertificateError};
 pub use digest::{Domain, Validator};
 pub use genesis::{Genesis, GenesisError, allocate};
 pub use overlay::Overlay;
-pub use receipt::{Decision, InferenceReceipt, ReceiptError};
+pub use receipt::{Decision, InferenceReceipt, ReceiptError, SetUpdate};
 pub use record::{InferenceRecord, RecordsRequest};
 pub use spec::{AssayParams, BlockForks, ChainSpec};

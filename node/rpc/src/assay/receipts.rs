@@ -1,10 +1,12 @@
-//! `assay_`: receipts, which prove a record to whoever knows the validators.
+//! `assay_`: what convinces verifiers elsewhere: receipts of records, and the sets that follow one another.
 
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Encodable as _;
 use assay_types::{
-    Decision, Domain, InferenceReceipt, StateView as _, digest::set_hash, validators::set_at,
+    Decision, Domain, InferenceReceipt, SetUpdate, StateView as _,
+    digest::set_hash,
+    validators::{NEXT_SET_REQUEST_TYPE, set_at},
 };
 use serde_json::{Value, json};
 
@@ -16,7 +18,10 @@ use crate::{
     resolve::At,
 };
 
-pub(crate) const METHODS: &[Method] = &[heavy("assay_getReceipt", receipt)];
+pub(crate) const METHODS: &[Method] = &[
+    heavy("assay_getReceipt", receipt),
+    heavy("assay_getSetUpdate", set_update),
+];
 
 /// Cuts the receipt of a transaction's call; null when there is no such transaction or call.
 fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
@@ -55,6 +60,21 @@ fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcErr
         "receipt": receipt.to_json().map_err(RpcError::internal)?,
         "abi": Bytes::from(receipt.encode()),
     }))
+}
+
+/// Cuts the proof that a block is the last of its set; null when the set stays.
+fn set_update(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let at = backend.at(arguments.optional()?)?;
+    let requests = Requests::new(at.reader.requests(at.number)?);
+    if !requests
+        .iter()
+        .any(|request| request.first() == Some(&NEXT_SET_REQUEST_TYPE))
+    {
+        return Ok(Value::Null);
+    }
+    let update = SetUpdate::cut(&requests, decision(backend, &at)?);
+    let update = update.ok_or_else(|| RpcError::internal("a request names no set"))?;
+    update.to_json().map_err(RpcError::internal)
 }
 
 /// Gathers what proves that a block was decided.

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, FixedBytes, U64};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Decision, InferenceReceipt, MAX_RECEIPT_BYTES, ReceiptError};
+use super::{Decision, InferenceReceipt, MAX_RECEIPT_BYTES, ReceiptError, SetUpdate};
 use crate::{InferenceRecord, Validator, certificate::SIGNATURE_BYTES};
 
 /// Most bytes of the text: hex takes two for each, names and quotes some more.
@@ -52,6 +52,15 @@ struct Receipt {
     decision: Decided,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Update {
+    next_set_hash: B256,
+    requests_before: Vec<B256>,
+    requests_after: Vec<B256>,
+    decision: Decided,
+}
+
 impl InferenceReceipt {
     /// Writes the receipt as JSON.
     ///
@@ -79,13 +88,39 @@ impl InferenceReceipt {
     }
 }
 
-impl From<&InferenceReceipt> for Receipt {
-    fn from(receipt: &InferenceReceipt) -> Self {
-        let (record, decision) = (&receipt.record, &receipt.decision);
+impl SetUpdate {
+    /// Writes the update as JSON.
+    ///
+    /// # Errors
+    /// Never: every value of an update has a form in JSON.
+    pub fn to_json(&self) -> Result<Value, ReceiptError> {
+        Ok(serde_json::to_value(Update {
+            next_set_hash: self.next_set_hash,
+            requests_before: self.requests_before.clone(),
+            requests_after: self.requests_after.clone(),
+            decision: Decided::from(&self.decision),
+        })?)
+    }
+}
+
+impl From<&Decision> for Decided {
+    fn from(decision: &Decision) -> Self {
         let members = decision.validators.iter().map(|one| Member {
             account: one.account,
             power: U64::from(one.power),
         });
+        Self {
+            header: decision.header.clone(),
+            round: U64::from(decision.round),
+            signatures: decision.signatures.iter().map(FixedBytes::from).collect(),
+            validators: members.collect(),
+        }
+    }
+}
+
+impl From<&InferenceReceipt> for Receipt {
+    fn from(receipt: &InferenceReceipt) -> Self {
+        let record = &receipt.record;
         Self {
             record: Record {
                 transaction_index: U64::from(record.transaction_index),
@@ -103,12 +138,7 @@ impl From<&InferenceReceipt> for Receipt {
             branch: receipt.branch.clone(),
             requests_before: receipt.requests_before.clone(),
             requests_after: receipt.requests_after.clone(),
-            decision: Decided {
-                header: decision.header.clone(),
-                round: U64::from(decision.round),
-                signatures: decision.signatures.iter().map(FixedBytes::from).collect(),
-                validators: members.collect(),
-            },
+            decision: Decided::from(&receipt.decision),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     certificate::{MAX_VALIDATORS, SIGNATURE_BYTES, total_power},
     digest::set_hash,
     record::{RECORDS_REQUEST_TYPE, climb, records_branch},
+    validators::NEXT_SET_REQUEST_TYPE,
 };
 
 /// Most bytes of a receipt. Spec: W-2.
@@ -123,6 +124,19 @@ pub struct InferenceReceipt {
     pub decision: Decision,
 }
 
+/// Proof that a set of validators gives way to the next. Spec: W-7.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetUpdate {
+    /// Hash of the set in force from the next block on.
+    pub next_set_hash: B256,
+    /// SHA-256 digests of the block's requests before the one that names the set.
+    pub requests_before: Vec<B256>,
+    /// SHA-256 digests of those after it.
+    pub requests_after: Vec<B256>,
+    /// Proof of the set's last block.
+    pub decision: Decision,
+}
+
 /// What a receipt proves beside its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proven {
@@ -151,17 +165,14 @@ impl InferenceReceipt {
         decision: Decision,
     ) -> Option<Self> {
         let place = usize::try_from(index).ok()?;
-        let ours = requests
-            .iter()
-            .position(|request| request.first() == Some(&RECORDS_REQUEST_TYPE))?;
-        let digests: Vec<B256> = requests.iter().map(|request| sha256(request)).collect();
+        let (_, requests_before, requests_after) = around(requests, RECORDS_REQUEST_TYPE)?;
         Some(Self {
             record: *records.get(place)?,
             index,
             count: u32::try_from(records.len()).ok()?,
             branch: records_branch(records, place)?,
-            requests_before: digests.get(..ours)?.to_vec(),
-            requests_after: digests.get(ours.saturating_add(1)..)?.to_vec(),
+            requests_before,
+            requests_after,
             decision,
         })
     }
@@ -230,6 +241,20 @@ impl InferenceReceipt {
     }
 }
 
+impl SetUpdate {
+    /// Cuts the proof out of a block; `None` when its set stays in force.
+    #[must_use]
+    pub fn cut(requests: &Requests, decision: Decision) -> Option<Self> {
+        let (request, requests_before, requests_after) = around(requests, NEXT_SET_REQUEST_TYPE)?;
+        Some(Self {
+            next_set_hash: B256::try_from(request.get(1..)?).ok()?,
+            requests_before,
+            requests_after,
+            decision,
+        })
+    }
+}
+
 impl Decision {
     /// Checks that the trusted set decided on the header; the name of no record is in the answer.
     fn verify(&self, domain: &Domain, trusted: B256) -> Result<(Header, Proven), ReceiptError> {
@@ -269,6 +294,17 @@ impl Decision {
             false => Err(ReceiptError::Header),
         }
     }
+}
+
+/// Finds the request of a type, and the digests of those before and after it.
+fn around(requests: &Requests, kind: u8) -> Option<(&Bytes, Vec<B256>, Vec<B256>)> {
+    let at = requests
+        .iter()
+        .position(|request| request.first() == Some(&kind))?;
+    let digests: Vec<B256> = requests.iter().map(|request| sha256(request)).collect();
+    let (before, rest) = digests.split_at_checked(at)?;
+    let (_, after) = rest.split_first()?;
+    Some((requests.get(at)?, before.to_vec(), after.to_vec()))
 }
 
 fn sha256(bytes: &[u8]) -> B256 {

@@ -181,6 +181,25 @@ fn cut_receipts_prove_each_record_of_a_block() {
     assert_eq!(none, None);
 }
 
+#[test]
+fn last_block_of_a_set_names_the_next_and_others_name_none() {
+    let decision = Vectors::read().good().decision;
+    let set = B256::repeat_byte(9);
+    let mut requests = Requests::default();
+    requests.push_request(RecordsRequest::of(&[]).encode());
+    assert_eq!(SetUpdate::cut(&requests, decision.clone()), None);
+    requests.push_request([&[0xa2][..], set.as_slice()].concat().into());
+    let update = SetUpdate::cut(&requests, decision.clone()).unwrap();
+    assert_eq!(update.next_set_hash, set);
+    let records = sha256(&RecordsRequest::of(&[]).encode());
+    assert_eq!(update.requests_before, [records]);
+    assert!(update.requests_after.is_empty());
+    assert_eq!(update.to_json().unwrap()["nextSetHash"], set.to_string());
+    let mut short = Requests::default();
+    short.push_request(vec![0xa2, 1].into());
+    assert_eq!(SetUpdate::cut(&short, decision), None);
+}
+
 proptest! {
     #[test]
     fn no_other_bytes_decode_to_the_same_receipt(at in 0_usize..4_000, bit in 0_u8..8) {
