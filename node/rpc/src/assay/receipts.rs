@@ -115,11 +115,17 @@ mod tests {
     use assay_types::{
         Certificate,
         certificate::SIGNATURE_BYTES,
+        contracts::{array_slot, validators},
         digest::{Ballot, Validator as Member},
     };
 
     use super::*;
     use crate::CallLimits;
+
+    alloy_sol_types::sol! {
+        struct Change { address account; uint64 power; bytes32 x; bytes32 y; }
+        function changeByAdmin(Change[] changes);
+    }
 
     const VOLATILITY: B256 =
         b256!("a750e69ad44be5dee05ed66bcb3004b1259d6dabf9d707bf664e98edf7fefee9");
@@ -196,6 +202,42 @@ mod tests {
             dev.pool().settle(executed.block.transactions());
         }
 
+        /// Gives the validator another power, which it takes up with the next epoch.
+        fn change_power(&self, from: u64, to: u64) {
+            let dev = self.backend.dev.as_ref().unwrap();
+            let contract = dev_params().validator_set;
+            let member =
+                U256::from_be_bytes(self.validator.into_word().0) | U256::from(from) << 160;
+            dev.set_storage(contract, array_slot(validators::MEMBERS), member)
+                .unwrap();
+            dev.set_storage(contract, U256::from(validators::POWER), U256::from(from))
+                .unwrap();
+            let change = changeByAdminCall {
+                changes: vec![Change {
+                    account: self.validator,
+                    power: to,
+                    x: B256::ZERO,
+                    y: B256::ZERO,
+                }],
+            };
+            let data = Bytes::from(change.abi_encode());
+            let transaction = json!([{"from": self.validator, "to": contract, "data": data}]);
+            self.backend
+                .call("eth_sendTransaction", Some(transaction))
+                .unwrap();
+        }
+
+        fn hash_of_set(&self, power: u64) -> B256 {
+            set_hash(&[Member {
+                account: self.validator,
+                power,
+            }])
+        }
+
+        fn ask(&self, method: &str, block: &str) -> Value {
+            self.backend.call(method, Some(json!([block]))).unwrap()
+        }
+
         fn receipt(&self, transaction: &Value, call: &str) -> Result<Value, RpcError> {
             let params = json!([transaction, call]);
             self.backend.call("assay_getReceipt", Some(params))
@@ -209,10 +251,7 @@ mod tests {
         node.decide(0);
         let second = node.ask_model();
         node.decide(3);
-        let set = set_hash(&[Member {
-            account: node.validator,
-            power: 1,
-        }]);
+        let set = node.hash_of_set(1);
         for (height, transaction) in [(1, first), (2, second)] {
             let answer = node.receipt(&transaction, "0x0").unwrap();
             let abi: Bytes = serde_json::from_value(answer["abi"].clone()).unwrap();
@@ -223,6 +262,22 @@ mod tests {
             assert_eq!((proven.height, proven.signed, proven.total), (height, 1, 1));
             assert_eq!(receipt.record.model_id, VOLATILITY);
         }
+    }
+
+    #[test]
+    fn last_block_of_a_set_proves_the_next() {
+        let node = Voted::start();
+        node.change_power(10, 12);
+        let power = |block| node.ask("assay_getValidators", block)["totalPower"].clone();
+        node.decide(0);
+        node.decide(0);
+        // The set of block 1 gives way after it.
+        assert_eq!((power("0x0"), power("0x1")), (json!("0xa"), json!("0xc")));
+        let update = node.ask("assay_getSetUpdate", "0x1");
+        assert_eq!(update["nextSetHash"], json!(node.hash_of_set(12)));
+        assert_eq!(update["decision"]["validators"][0]["power"], "0xa");
+        assert_eq!(update["requestsBefore"].as_array().unwrap().len(), 1);
+        assert_eq!(node.ask("assay_getSetUpdate", "0x2"), Value::Null);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `assay_`: the validators, and how this node is.
 
 use assay_chain::registry::active_count;
-use assay_types::contracts::IValidatorSet;
+use assay_types::{StateView as _, certificate::total_power, validators::set_at};
 use serde_json::{Value, json};
 
 use super::{
-    registry::{ask, models, registry_address},
+    registry::{models, registry_address},
     votes,
 };
 use crate::{
@@ -26,10 +26,9 @@ fn validators(backend: &Backend, arguments: &mut Arguments) -> Result<Value, Rpc
     registry_address(backend)?;
     let assay = backend.chain.spec().assay.as_ref();
     let contract = assay.map(|assay| assay.validator_set).unwrap_or_default();
-    let set = ask(backend, &at, contract, &IValidatorSet::validatorsCall {})?;
-    let total = set
-        .iter()
-        .fold(0_u64, |sum, one| sum.saturating_add(one.power));
+    let (state, next) = (at.state()?, at.number.saturating_add(1));
+    let set = set_at(next, |slot| state.storage(contract, slot))?;
+    let total = total_power(&set);
     let members: Vec<Value> = set
         .iter()
         .map(|one| json!({"account": one.account, "power": quantity(one.power)}))
