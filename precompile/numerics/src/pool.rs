@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -16,6 +16,10 @@ use crate::isa;
 
 /// Bounds the threads of one pool.
 pub const MAX_THREADS: usize = 256;
+
+/// Is how often a thread looks for what it waits for before it goes to sleep: some tens of
+/// microseconds, in which the next kernel of a model usually comes. Waking up takes as long.
+const LOOKS: usize = 1000;
 
 /// Owns threads that wait for work; dropping it ends them.
 #[derive(Debug)]
@@ -43,6 +47,10 @@ struct State {
     epoch: u64,
     /// Counts workers inside the current job.
     active: usize,
+    /// Counts workers that sleep until there is work.
+    asleep: usize,
+    /// Says that the caller sleeps until the job is done.
+    awaited: bool,
     panic: Option<Box<dyn Any + Send>>,
     closing: bool,
 }
@@ -53,6 +61,11 @@ struct Shared {
     done: Condvar,
     next: AtomicUsize,
     taken: AtomicBool,
+    /// Shows the state's epoch, its count of active workers and whether the pool closes to threads
+    /// that look without the lock; what they see is checked under it.
+    epoch: AtomicU64,
+    active: AtomicUsize,
+    closing: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -86,14 +99,24 @@ impl Shared {
                 return;
             }
             let Some(job) = state.job.filter(|_| state.epoch != seen) else {
-                state = self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let epoch = state.epoch;
+                drop(state);
+                let moved = || self.epoch.load(Ordering::Acquire) != epoch;
+                look(|| moved() || self.closing.load(Ordering::Acquire));
+                state = self.lock();
+                if state.epoch == epoch && !state.closing {
+                    state.asleep += 1;
+                    state = self
+                        .work
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state.asleep -= 1;
+                }
                 continue;
             };
             seen = state.epoch;
             state.active += 1;
+            self.active.store(state.active, Ordering::Release);
             drop(state);
             let result = catch_unwind(AssertUnwindSafe(|| {
                 isa::assert_float_environment();
@@ -101,13 +124,24 @@ impl Shared {
             }));
             state = self.lock();
             state.active -= 1;
+            self.active.store(state.active, Ordering::Release);
             if let Err(panic) = result {
                 state.panic.get_or_insert(panic);
             }
-            if state.active == 0 {
+            if state.active == 0 && state.awaited {
                 self.done.notify_all();
             }
         }
+    }
+}
+
+/// Looks for something a number of times.
+fn look(found: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if found() {
+            return;
+        }
+        std::hint::spin_loop();
     }
 }
 
@@ -131,6 +165,8 @@ impl Pool {
             job: None,
             epoch: 0,
             active: 0,
+            asleep: 0,
+            awaited: false,
             panic: None,
             closing: false,
         };
@@ -140,6 +176,9 @@ impl Pool {
             done: Condvar::new(),
             next: AtomicUsize::new(0),
             taken: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            active: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
         });
         let workers = (1..threads)
             .map(|i| {
@@ -189,22 +228,30 @@ impl Pool {
             shared.next.store(0, Ordering::Relaxed);
             state.job = Some(job);
             state.epoch += 1;
-        }
-        if chunks > 2 {
-            shared.work.notify_all();
-        } else {
-            shared.work.notify_one();
+            shared.epoch.store(state.epoch, Ordering::Release);
+            match state.asleep {
+                0 => {}
+                _ if chunks > 2 => shared.work.notify_all(),
+                _ => shared.work.notify_one(),
+            }
         }
         let result = catch_unwind(AssertUnwindSafe(|| shared.drain(job)));
         let mut state = shared.lock();
         // No worker enters from here on; those inside still use `f`.
         state.job = None;
+        if state.active > 0 {
+            drop(state);
+            look(|| shared.active.load(Ordering::Acquire) == 0);
+            state = shared.lock();
+        }
+        state.awaited = true;
         while state.active > 0 {
             state = shared
                 .done
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        state.awaited = false;
         let panic = result.err().or(state.panic.take());
         state.panic = None;
         drop(state);
@@ -270,6 +317,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
             shared.lock().closing = true;
+            shared.closing.store(true, Ordering::Release);
             shared.work.notify_all();
         }
         for worker in self.workers.drain(..) {

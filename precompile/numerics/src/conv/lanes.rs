@@ -60,12 +60,12 @@ pub(crate) fn multiply_in_place<T: Real>(
         let columns = (patch.rows.end - channel).min(2 * kernel.width);
         let (b, b_step) = weights.at(channel);
         let bias = epilogue.row_bias.map(|bias| bias[channel..].as_ptr());
-        let next = channel + 2 * kernel.width;
-        let ahead = Ahead::new(
-            weights,
-            (next < patch.rows.end).then_some(next),
-            bases.len(),
-        );
+        // After this chunk's channels come those of the chunk that this thread is likely to take.
+        let next = match channel + 2 * kernel.width {
+            next if next < patch.rows.end => next,
+            _ => patch.rows.end + (engine.pool().threads() - 1) * patch.rows.len(),
+        };
+        let ahead = Ahead::new(weights, (next < channels).then_some(next), bases.len());
         let mut done = 0;
         while done < bases.len() {
             let left = bases.len() - done;

@@ -28,8 +28,11 @@ pub enum Link<'a> {
     Map(Map<'a>),
 }
 
-/// Is how many elements a thread takes at once.
-const PIECE: usize = 1 << 15;
+/// Is the number of elements up to which a chain stays on the caller's thread.
+const FEW: usize = 1 << 15;
+
+/// Is how many elements a thread takes at once of more.
+const PIECE: usize = 1 << 13;
 
 /// Is how many elements run through the whole chain before the next ones: two buffers of them and the
 /// operands' parts fit the first cache.
@@ -56,10 +59,11 @@ pub fn chain(engine: &Engine, x: &[f32], links: &[Link<'_>], out: &mut [f32]) {
             assert_eq!(other.len(), out.len());
         }
     }
-    engine.pool().run_pieces(out, PIECE, |i, out| {
+    let piece = if out.len() <= FEW { FEW } else { PIECE };
+    engine.pool().run_pieces(out, piece, |i, out| {
         let mut spare = [0.0; BLOCK];
         for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-            let start = i * PIECE + block * BLOCK;
+            let start = i * piece + block * BLOCK;
             run_block(engine, x, start, links, out, &mut spare);
         }
     });
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_chain_has_the_bits_of_its_operators_one_by_one() {
-        for len in [0, 1, 5, BLOCK, BLOCK + 1, PIECE + 3 * BLOCK + 7] {
+        for len in [0, 1, 5, BLOCK, BLOCK + 1, FEW + 3 * BLOCK + 7] {
             let mut x = test_numbers(1, len);
             let other = test_numbers(2, len);
             if let Some(x) = x.first_mut() {

@@ -208,7 +208,16 @@ pub struct Strided<'a, T> {
 fn cut(m: usize, n: usize, threads: usize, strip: usize) -> [usize; 2] {
     /// Keeps a chunk's columns whole panels on every instruction set.
     const COLUMNS: usize = 128;
+    /// Is the least such chunk.
+    const FEW_COLUMNS: usize = 64;
     let target = threads * 3;
+    if m <= strip * 4 {
+        // Few rows wait for weights above all: every one is read by one thread only.
+        let columns = n.div_ceil(target).next_multiple_of(FEW_COLUMNS);
+        if n.div_ceil(columns) >= threads {
+            return [m, columns];
+        }
+    }
     let down = m.div_ceil(strip * 4);
     if down >= target {
         return [m.div_ceil(target).next_multiple_of(strip), n];

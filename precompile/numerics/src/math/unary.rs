@@ -11,7 +11,7 @@ use crate::engine::Engine;
 pub(crate) const BLOCK: usize = 64;
 
 /// Is the number of elements a thread takes at once; smaller slices stay on the caller's thread.
-const PIECE: usize = 16 * 1024;
+const PIECE: usize = 8 * 1024;
 
 /// Is an input and its result, as bits.
 pub(super) type Exception = (u32, u32);
