@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, B256, keccak256};
@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Status,
+    clock::Clock,
     codec::PROPOSAL_BYTES,
     context::{Account, Announcement, Assay, BlockId, Height, Members, Part, Seal},
     divergence::Report,
@@ -135,6 +136,8 @@ pub(crate) struct Choices {
     pub(crate) interval: Duration,
     /// What this machine is, for reports.
     pub(crate) machine: String,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// The verdict on a proposal.
@@ -203,7 +206,8 @@ impl<W: Waiting> Application<W> {
         }
     }
 
-    fn answer(&mut self, question: AppMsg<Assay>) -> Result<(), ApplicationError> {
+    /// Answers one question; the reply is sent before this returns.
+    pub(crate) fn answer(&mut self, question: AppMsg<Assay>) -> Result<(), ApplicationError> {
         match question {
             AppMsg::ConsensusReady { reply } => {
                 let _ = reply.send((self.height(), self.height_params()));
@@ -395,7 +399,7 @@ impl<W: Waiting> Application<W> {
             return Ok(Some(before));
         }
         let head = self.chain.head();
-        let now = machine_time();
+        let now = self.choices.clock.seconds();
         let attributes = Attributes {
             timestamp: now.max(head.header.timestamp.saturating_add(1)),
             beneficiary: own.0,
@@ -520,8 +524,9 @@ impl<W: Waiting> Application<W> {
             return Ok(Verdict::Valid(hash));
         }
         let head = self.chain.head();
-        let rules = rules::check(block.block(), &head.header)
-            .and_then(|()| rules::check_time(block.header(), &head.header, machine_time()));
+        let rules = rules::check(block.block(), &head.header).and_then(|()| {
+            rules::check_time(block.header(), &head.header, self.choices.clock.seconds())
+        });
         if let Err(error) = rules {
             self.refuse(&arrived.announcement, hash, &error.to_string());
             return Ok(Verdict::Invalid(hash));
@@ -878,11 +883,4 @@ fn extended(certificate: &Certificate, domain: &Domain) -> ExtendedCommitCertifi
         value_id: certificate.block_hash,
         commit_signatures: signatures.collect(),
     }
-}
-
-/// Reads the machine's clock, in whole seconds since 1970.
-fn machine_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
 }

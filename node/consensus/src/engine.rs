@@ -31,6 +31,7 @@ use malachitebft_signing::Signer as _;
 use crate::{
     Application, ApplicationError, Status,
     application::{Choices, Recompute, Waiting},
+    clock::MachineClock,
     codec::Codec,
     context::{Account, Assay, Recoverable},
     signer::{EngineSigner, EngineVerifier, SignError, Voter},
@@ -257,6 +258,7 @@ pub async fn start_with<W: Waiting + 'static>(
         timeouts: timeouts(settings),
         interval: settings.block_interval,
         machine: settings.machine.clone(),
+        clock: Arc::new(MachineClock),
     };
     let application = Application::new(
         chain,
@@ -278,7 +280,7 @@ pub async fn start_with<W: Waiting + 'static>(
     })
 }
 
-fn timeouts(settings: &Settings) -> LinearTimeouts {
+pub(crate) fn timeouts(settings: &Settings) -> LinearTimeouts {
     let (propose, vote) = (settings.propose_timeout, settings.vote_timeout);
     LinearTimeouts {
         propose,

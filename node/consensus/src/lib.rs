@@ -13,6 +13,7 @@
 //! application is synchronous and runs on a thread of its own; only engine.rs and lib.rs know tokio.
 
 mod application;
+mod clock;
 mod codec;
 mod context;
 mod divergence;
@@ -21,6 +22,8 @@ mod evidence;
 mod proposal;
 mod rules;
 mod signer;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod streams;
 mod wire;

@@ -21,14 +21,14 @@ use assay_types::{
 use async_trait::async_trait;
 use k256::ecdsa::SigningKey;
 use malachitebft_app::types::core::{
-    Round, SignedExtension, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType,
+    NilOrVal, Round, SignedExtension, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType,
 };
 use malachitebft_signing::{Error as EngineError, Signer, VerificationResult, Verifier};
 
 use crate::context::{Account, Assay, Proposal, Seal, Vote};
 
-/// Bytes of an entry in the log: height, round, step, digest, and a checksum of them.
-const ENTRY_BYTES: usize = 8 + 4 + 1 + 32 + 4;
+/// Bytes of an entry in the log: height, round, step, digest, block, and a checksum of them.
+const ENTRY_BYTES: usize = 8 + 4 + 1 + 32 + 32 + 4;
 /// Bytes of the log after which it is written anew with the newest height alone.
 const COMPACT_BYTES: u64 = 1 << 20;
 
@@ -104,13 +104,21 @@ struct Place {
     step: u8,
 }
 
+/// What was signed at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    digest: B256,
+    /// The block; zero for none.
+    block: B256,
+}
+
 /// What was signed at the newest height, kept on disk before it is signed.
 #[derive(Debug)]
 pub struct LastSigned {
     log: File,
     path: PathBuf,
     height: u64,
-    signed: BTreeMap<Place, B256>,
+    signed: BTreeMap<Place, Said>,
     length: u64,
 }
 
@@ -205,11 +213,11 @@ impl LastSigned {
         };
         let (entries, torn) = bytes.as_chunks::<ENTRY_BYTES>();
         for (index, entry) in entries.iter().enumerate() {
-            let (height, place, digest) = decode(entry).ok_or_else(|| SignError::Damaged {
+            let (height, place, said) = decode(entry).ok_or_else(|| SignError::Damaged {
                 path: path.into(),
                 entry: index,
             })?;
-            last.note(height, place, digest);
+            last.note(height, place, said);
         }
         if !torn.is_empty() {
             // The process died while it wrote an entry; nothing was signed for it yet.
@@ -226,8 +234,14 @@ impl LastSigned {
         self.height
     }
 
+    /// Tells what was signed at a place of the newest height.
+    fn said(&self, height: u64, round: u32, step: u8) -> Option<Said> {
+        let signed = self.signed.get(&Place { round, step });
+        signed.copied().filter(|_| height == self.height)
+    }
+
     /// Allows a digest at a place, once it is on disk.
-    fn allow(&mut self, height: u64, round: u32, step: u8, digest: B256) -> Result<(), SignError> {
+    fn allow(&mut self, height: u64, round: u32, step: u8, said: Said) -> Result<(), SignError> {
         let place = Place { round, step };
         let refuse = |what| SignError::SignedBefore {
             height,
@@ -241,22 +255,22 @@ impl LastSigned {
         if height == self.height {
             // The engine's log replays a height: what was signed is signed again, nothing else is.
             match self.signed.get(&place) {
-                Some(before) if *before == digest => return Ok(()),
+                Some(before) if *before == said => return Ok(()),
                 Some(_) => return Err(refuse("another message")),
                 None => {}
             }
         }
-        self.write(height, place, digest)
+        self.write(height, place, said)
             .map_err(|source| SignError::Log {
                 path: self.path.clone(),
                 source,
             })?;
-        self.note(height, place, digest);
+        self.note(height, place, said);
         Ok(())
     }
 
-    fn write(&mut self, height: u64, place: Place, digest: B256) -> io::Result<()> {
-        let entry = encode(height, place, digest);
+    fn write(&mut self, height: u64, place: Place, said: Said) -> io::Result<()> {
+        let entry = encode(height, place, said);
         if self.length >= COMPACT_BYTES && height > self.height {
             // A new height needs nothing of the old ones but their number, which the entry has.
             let next = self.path.with_extension("next");
@@ -277,33 +291,35 @@ impl LastSigned {
         Ok(())
     }
 
-    fn note(&mut self, height: u64, place: Place, digest: B256) {
+    fn note(&mut self, height: u64, place: Place, said: Said) {
         if height > self.height {
             self.height = height;
             self.signed.clear();
         }
-        self.signed.insert(place, digest);
+        self.signed.insert(place, said);
     }
 }
 
-fn encode(height: u64, place: Place, digest: B256) -> [u8; ENTRY_BYTES] {
+fn encode(height: u64, place: Place, said: Said) -> [u8; ENTRY_BYTES] {
     let mut entry = [0; ENTRY_BYTES];
     entry[..8].copy_from_slice(&height.to_be_bytes());
     entry[8..12].copy_from_slice(&place.round.to_be_bytes());
     entry[12] = place.step;
-    entry[13..45].copy_from_slice(digest.as_slice());
-    let sum = keccak256(&entry[..45]);
-    entry[45..].copy_from_slice(&sum[..4]);
+    entry[13..45].copy_from_slice(said.digest.as_slice());
+    entry[45..77].copy_from_slice(said.block.as_slice());
+    let sum = keccak256(&entry[..77]);
+    entry[77..].copy_from_slice(&sum[..4]);
     entry
 }
 
-fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<(u64, Place, B256)> {
+fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<(u64, Place, Said)> {
     let height = u64::from_be_bytes(*entry.first_chunk()?);
     let round = u32::from_be_bytes(*entry.get(8..)?.first_chunk()?);
     let step = *entry.get(12)?;
     let digest = B256::from_slice(entry.get(13..45)?);
-    let place = Place { round, step };
-    (encode(height, place, digest) == *entry).then_some((height, place, digest))
+    let block = B256::from_slice(entry.get(45..77)?);
+    let (place, said) = (Place { round, step }, Said { digest, block });
+    (encode(height, place, said) == *entry).then_some((height, place, said))
 }
 
 impl EngineSigner {
@@ -322,13 +338,44 @@ impl EngineSigner {
         round: Round,
         step: u8,
         digest: Option<B256>,
+        block: B256,
     ) -> Result<Seal, SignError> {
         let (Some(round), Some(digest)) = (round.as_u32(), digest) else {
             return Err(SignError::NoRound);
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.allow(height, round, step, digest)?;
+        last.allow(height, round, step, Said { digest, block })?;
         self.key.sign(digest).map(Seal)
+    }
+
+    /// Says again what was said in place of a vote that the log refuses, or says nothing.
+    ///
+    /// The log of signatures is synced before the engine's own is: when the power fails between the
+    /// two, the engine comes to another vote than the one signed, and an error here ends it for good,
+    /// at every start. A prevote binds to nothing and may be said again. So may a precommit for
+    /// none; one for a block may not, because its lock is lost: that node stays silent, with a seal
+    /// that is nobody's, until the next round.
+    fn say_again(&self, vote: Vote, step: u8, error: &SignError) -> SignedMessage<Assay, Vote> {
+        tracing::warn!(%error, "this node says again what it said, or nothing");
+        let said = vote.round.as_u32().and_then(|round| {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.said(vote.height.0, round, step)
+        });
+        let said = said.filter(|said| step == PREVOTE || said.block.is_zero());
+        let again = said.and_then(|said| {
+            let block = match said.block.is_zero() {
+                true => NilOrVal::Nil,
+                false => NilOrVal::Val(said.block),
+            };
+            let again = Vote {
+                block,
+                ..vote.clone()
+            };
+            let same = again.digest(&self.domain) == Some(said.digest);
+            let seal = same.then(|| self.key.sign(said.digest).ok()).flatten()?;
+            Some(SignedMessage::new(again, Seal(seal)))
+        });
+        again.unwrap_or_else(|| SignedMessage::new(vote, SILENCE))
     }
 
     fn report<T>(result: Result<T, SignError>) -> Result<T, EngineError> {
@@ -338,6 +385,9 @@ impl EngineSigner {
         })
     }
 }
+
+/// The seal of a message that is not signed: it recovers to no account.
+pub(crate) const SILENCE: Seal = Seal([0; SIGNATURE_BYTES]);
 
 /// Steps of a round in the order they are signed.
 const PROPOSE: u8 = 0;
@@ -351,18 +401,30 @@ impl Signer<Assay> for EngineSigner {
             VoteType::Prevote => PREVOTE,
             VoteType::Precommit => PRECOMMIT,
         };
+        let block = match vote.block {
+            NilOrVal::Nil => B256::ZERO,
+            NilOrVal::Val(block) => block,
+        };
         let digest = vote.digest(&self.domain);
-        let seal = self.sign_once(vote.height.0, vote.round, step, digest);
-        Ok(SignedMessage::new(vote, Self::report(seal)?))
+        match self.sign_once(vote.height.0, vote.round, step, digest, block) {
+            Err(error @ SignError::SignedBefore { .. }) => Ok(self.say_again(vote, step, &error)),
+            seal => Ok(SignedMessage::new(vote, Self::report(seal)?)),
+        }
     }
 
     async fn sign_proposal(
         &self,
         proposal: Proposal,
     ) -> Result<SignedMessage<Assay, Proposal>, EngineError> {
-        let digest = proposal.digest(&self.domain);
-        let seal = self.sign_once(proposal.height.0, proposal.round, PROPOSE, digest);
-        Ok(SignedMessage::new(proposal, Self::report(seal)?))
+        let (digest, block) = (proposal.digest(&self.domain), proposal.block.0);
+        match self.sign_once(proposal.height.0, proposal.round, PROPOSE, digest, block) {
+            Err(error @ SignError::SignedBefore { .. }) => {
+                // The round is lost, as with a silent proposer.
+                tracing::warn!(%error, "this node does not propose");
+                Ok(SignedMessage::new(proposal, SILENCE))
+            }
+            seal => Ok(SignedMessage::new(proposal, Self::report(seal)?)),
+        }
     }
 
     async fn sign_vote_extension(
@@ -439,77 +501,4 @@ impl Verifier<Assay> for EngineVerifier {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(byte: u8) -> B256 {
-        B256::repeat_byte(byte)
-    }
-
-    fn open(folder: &tempfile::TempDir) -> LastSigned {
-        LastSigned::open(&folder.path().join("signed")).unwrap()
-    }
-
-    #[test]
-    fn signature_recovers_to_the_account_and_has_a_low_s() {
-        let key = ValidatorKey::new(&[7; 32]).unwrap();
-        for byte in 0..50 {
-            let seal = key.sign(digest(byte)).unwrap();
-            assert_eq!(recover(digest(byte), &seal), Some(key.account()));
-        }
-        assert!(ValidatorKey::new(&[0; 32]).is_none());
-        assert!(!format!("{key:?}").contains("0707"));
-    }
-
-    #[test]
-    fn no_place_is_signed_twice_even_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut last = open(&folder);
-        last.allow(5, 0, PREVOTE, digest(1)).unwrap();
-        last.allow(5, 0, PRECOMMIT, digest(2)).unwrap();
-        for mut last in [last, open(&folder)] {
-            last.allow(5, 0, PREVOTE, digest(1)).unwrap();
-            assert!(last.allow(5, 0, PREVOTE, digest(9)).is_err());
-            // A proposal that comes late is another place.
-            last.allow(5, 0, PROPOSE, digest(1)).unwrap();
-            assert!(last.allow(4, 9, PREVOTE, digest(1)).is_err());
-        }
-        let mut last = open(&folder);
-        last.allow(5, 1, PROPOSE, digest(3)).unwrap();
-        last.allow(6, 0, PREVOTE, digest(4)).unwrap();
-        assert!(last.allow(5, 2, PREVOTE, digest(4)).is_err());
-        assert_eq!(open(&folder).height(), 6);
-    }
-
-    #[test]
-    fn torn_entry_is_dropped_and_a_damaged_one_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("signed");
-        let mut last = open(&folder);
-        last.allow(1, 0, PREVOTE, digest(1)).unwrap();
-        last.allow(2, 0, PREVOTE, digest(1)).unwrap();
-        let mut bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let mut torn = open(&folder);
-        assert_eq!(torn.height(), 1);
-        torn.allow(2, 0, PREVOTE, digest(2)).unwrap();
-        assert_eq!(open(&folder).height(), 2);
-        bytes[20] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        let error = LastSigned::open(&path).unwrap_err();
-        assert!(matches!(error, SignError::Damaged { entry: 0, .. }));
-    }
-
-    #[test]
-    fn long_log_is_cut_to_the_newest_height() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut last = open(&folder);
-        last.length = COMPACT_BYTES;
-        last.allow(8, 0, PREVOTE, digest(1)).unwrap();
-        last.allow(8, 0, PRECOMMIT, digest(1)).unwrap();
-        drop(last);
-        let mut last = open(&folder);
-        assert_eq!(last.length, 2 * ENTRY_BYTES as u64);
-        assert!(last.allow(8, 0, PREVOTE, digest(2)).is_err());
-    }
-}
+mod tests;

@@ -1,0 +1,69 @@
+//! The faulty validator's machine and key.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256};
+use assay_chain::{Attributes, Chain, ChainError, Executed, TransactionSource};
+use assay_types::{RecoveredBlock, certificate::SIGNATURE_BYTES};
+
+use crate::{Recompute, Sign, SignError, ValidatorKey};
+
+/// A machine that proposes blocks with a wrong state root, and believes them.
+#[derive(Debug)]
+pub(super) struct WrongRoot(pub(super) Arc<Chain>);
+
+impl Recompute for WrongRoot {
+    fn build(
+        &self,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Executed, ChainError> {
+        let mut executed = self.0.build(attributes, source)?;
+        let (mut block, senders) = executed.block.into_parts();
+        block.header.state_root = B256::repeat_byte(0xad);
+        let block = RecoveredBlock::with_senders(block, senders);
+        executed.block = block.expect("the senders are the block's own");
+        Ok(executed)
+    }
+
+    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
+        self.0.execute(block)
+    }
+}
+
+/// A machine that pays its fees elsewhere: its blocks are valid, and not its twin's.
+#[derive(Debug)]
+pub(super) struct OtherTaste(pub(super) Arc<Chain>);
+
+impl Recompute for OtherTaste {
+    fn build(
+        &self,
+        attributes: &Attributes,
+        source: &mut dyn TransactionSource,
+    ) -> Result<Executed, ChainError> {
+        let beneficiary = Address::repeat_byte(1);
+        let attributes = Attributes {
+            beneficiary,
+            ..attributes.clone()
+        };
+        self.0.build(&attributes, source)
+    }
+
+    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
+        self.0.execute(block)
+    }
+}
+
+/// A key that signs something else than it is asked to.
+#[derive(Debug)]
+pub(super) struct FalseKey(pub(super) ValidatorKey);
+
+impl Sign for FalseKey {
+    fn account(&self) -> Address {
+        self.0.account()
+    }
+
+    fn sign(&self, digest: B256) -> Result<[u8; SIGNATURE_BYTES], SignError> {
+        self.0.sign(digest ^ B256::with_last_byte(1))
+    }
+}
