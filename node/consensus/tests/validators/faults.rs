@@ -170,6 +170,9 @@ async fn silent_proposer_costs_less_than_two_timeouts() {
         .1;
     println!("longest stop {longest:?}, {lost} rounds lost in 12 blocks");
     assert!(longest < 2 * PROPOSE_TIMEOUT, "stood for {longest:?}");
+    for node in &nodes {
+        node.reach(target).await;
+    }
     agree(&nodes, target);
 }
 
