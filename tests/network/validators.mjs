@@ -1,6 +1,9 @@
 // Four validators, four processes: one answer, one state, one certificate; then killed again and again.
 //   scripts/network-test [ROUNDS] [SEED]
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { hex, pause, random, until, withNetwork } from "./network.mjs";
 
 const need = createRequire(new URL("../clients/package.json", import.meta.url));
@@ -15,6 +18,18 @@ const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478c
 
 function ensure(holds, what) {
   if (!holds) throw new Error(what);
+}
+
+/// Makes another model of an example: the same graph under another name and publisher.
+function fresh(publisher) {
+  const bytes = readFileSync(new URL("../../precompile/runtime/models/volatility.assay", import.meta.url));
+  const end = 16 + bytes.readUInt32LE(12);
+  const manifest = JSON.parse(bytes.subarray(16, end).toString());
+  // Rewritten in place: the manifest is canonical, its keys keep their order.
+  const text = Buffer.from(JSON.stringify({ ...manifest, name: "fresh", publisher }));
+  const header = Buffer.from(bytes.subarray(0, 16));
+  header.writeUInt32LE(text.length, 12);
+  return Buffer.concat([header, text, bytes.subarray(end)]);
 }
 
 let nonce = 0;
@@ -53,7 +68,7 @@ async function agree(nodes, height) {
   return blocks[0];
 }
 
-await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "1000"], async (nodes) => {
+await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "1000"], async (nodes, folder) => {
   nodes.forEach((node) => node.start());
   const began = Date.now();
   await Promise.all(nodes.map((node) => node.reach(2)));
@@ -71,13 +86,29 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   ensure(new Set(answers).size === 1 && answers[0].length > 2, "nodes answer a model differently");
   const fields = { chainId, nonce: nonce++, to: call.to, data, gas: 1_000_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
   const raw = await account.signTransaction(fields, { serializer: serializeTransaction });
-  const hash = (await Promise.all(nodes.map((node) => node.call("eth_sendRawTransaction", [raw]))))[0];
+  // Sent to one node; whoever proposes next has heard of it.
+  const hash = await nodes[0].call("eth_sendRawTransaction", [raw]);
   const included = await receipt(nodes[3], hash);
   await Promise.all(nodes.map((node) => node.reach(Number(included.blockNumber))));
   const block = await agree(nodes, Number(included.blockNumber));
   const records = await Promise.all(nodes.map((node) => node.call("assay_getInferences", [hash])));
   ensure(new Set(records.map((one) => JSON.stringify(one))).size === 1 && records[0].length === 1, "records differ");
   console.log(`a model's answer in block ${Number(block.number)}: one output hash on four nodes, ${records[0][0].outputHash}`);
+
+  // A model is published through one node; the others fetch it, attest to it, and then everybody can call it.
+  const bundle = join(folder, "fresh.assay");
+  writeFileSync(bundle, fresh(account.address.toLowerCase()));
+  const key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+  const publishing = Date.now();
+  const published = JSON.parse(execFileSync(process.env.ASSAY, ["model", "publish", bundle, "--rpc", nodes[1].url, "--key", key, "--json"], { encoding: "utf8" }));
+  const id = published.id ?? published.model;
+  const again = { ...call, data: encodeFunctionData({ abi: predict, functionName: "predict", args: [id, features] }) };
+  const fetched = await Promise.all(nodes.map((node) => until(`the fresh model on node ${node.index}`, () => node.call("eth_call", [again, "latest"]))));
+  ensure(fetched.every((answer) => answer === answers[0]), "the fresh model answers other bits");
+  const counts = await Promise.all(nodes.map(async (node) => Number((await node.call("assay_status")).voting.network.models_fetched)));
+  ensure(counts.filter((count) => count === 1).length === 3, `models fetched: ${counts}`);
+  console.log(`a model published through one node is active ${((Date.now() - publishing) / 1000).toFixed(1)} s later, fetched and attested to by the others`);
+  nonce = Number(await nodes[0].call("eth_getTransactionCount", [account.address, "latest"]));
 
   // One validator dies at random moments, under load; then all do.
   let slowest = 0;

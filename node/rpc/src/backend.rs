@@ -1,17 +1,33 @@
 //! What handlers answer from.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use assay_chain::{Chain, PreExecution};
 use assay_dev::Dev;
 use assay_pool::Pool;
+use assay_types::Transaction;
 use tokio::sync::broadcast;
 
 use crate::{filters::Filters, mined::Mined, pending::PendingCache};
 
 /// Transactions a slow subscriber may lag behind before it is told no more.
 const ADMITTED_BACKLOG: usize = 16_384;
+
+/// A function that passes transactions on.
+pub(crate) struct Forward(Box<dyn Fn(&Transaction) + Send + Sync>);
+
+impl Forward {
+    pub(crate) fn pass(&self, transaction: &Transaction) {
+        (self.0)(transaction);
+    }
+}
+
+impl std::fmt::Debug for Forward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Forward")
+    }
+}
 
 /// What a node of a network says of its voting.
 pub trait Votes: std::fmt::Debug + Send + Sync {
@@ -26,6 +42,9 @@ pub trait Votes: std::fmt::Debug + Send + Sync {
 
     /// Writes the engine's own numbers in Prometheus's text format.
     fn engine_metrics(&self) -> String;
+
+    /// Lists numbers of what travels between nodes: peers, transactions, models.
+    fn traffic(&self) -> Vec<(&'static str, u64)>;
 }
 
 /// Bounds on what one call may cost this machine.
@@ -79,6 +98,8 @@ pub struct Backend {
     pub(crate) preexecution: Option<PreExecution>,
     /// What voting is doing, on a node of a network.
     pub(crate) votes: Option<Arc<dyn Votes>>,
+    /// Passes on to other nodes what clients of this one send.
+    pub(crate) forward: OnceLock<Forward>,
     /// Whether models may be uploaded.
     pub(crate) uploads: bool,
     /// Tells subscribers of transactions as they come to wait for a block.
@@ -100,6 +121,7 @@ impl Backend {
             pending: PendingCache::default(),
             preexecution: None,
             votes: None,
+            forward: OnceLock::new(),
             uploads: false,
             admitted: broadcast::channel(ADMITTED_BACKLOG).0,
             filters: Mutex::default(),
@@ -135,6 +157,20 @@ impl Backend {
     pub fn watch_votes(mut self, votes: Arc<dyn Votes>) -> Self {
         self.votes = Some(votes);
         self
+    }
+
+    /// Passes on what clients send from now on; the first function given is the one that counts.
+    pub fn forward_with(&self, forward: impl Fn(&Transaction) + Send + Sync + 'static) {
+        let _ = self.forward.set(Forward(Box::new(forward)));
+    }
+
+    /// Learns of a transaction that came from another node and waits in the pool.
+    pub fn admitted_elsewhere(&self, transaction: &Transaction, sender: Address) {
+        // Without subscribers nobody listens: that is no failure.
+        let _ = self.admitted.send(*transaction.tx_hash());
+        if let Some(preexecution) = &self.preexecution {
+            preexecution.offer(transaction.clone(), sender);
+        }
     }
 
     pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {

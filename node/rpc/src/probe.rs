@@ -129,6 +129,9 @@ fn metrics(backend: &Backend) -> String {
         for (name, count) in votes.counters() {
             put(&format!("voting_{name}"), "gauge", count);
         }
+        for (name, count) in votes.traffic() {
+            put(&format!("network_{name}"), "gauge", count);
+        }
         text.push_str(&votes.engine_metrics());
     }
     text

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use alloy_primitives::B256;
+use assay_library::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) keys: Keys,
     pub(crate) consensus: Consensus,
+    pub(crate) network: Gossip,
     #[serde(default)]
     pub(crate) rpc: Rpc,
     #[serde(default)]
@@ -59,6 +62,20 @@ pub(crate) struct Consensus {
     pub(crate) vote_timeout_ms: u64,
     #[serde(default = "block_interval")]
     pub(crate) block_interval_ms: u64,
+}
+
+/// How transactions and models travel: a network of its own beside that of the votes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gossip {
+    pub(crate) listen: SocketAddr,
+    pub(crate) peers: Vec<SocketAddr>,
+    /// Take only these registered models before they are active; all when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only_models: Option<Vec<B256>>,
+    /// Take registered models as long as all that are here stay below so many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) models_up_to_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +148,17 @@ impl Config {
     }
 }
 
+impl Gossip {
+    /// Returns which registered models the node takes.
+    pub(crate) fn policy(&self) -> Policy {
+        match (&self.only_models, self.models_up_to_bytes) {
+            (Some(ids), _) => Policy::Only(ids.iter().copied().collect()),
+            (None, Some(limit)) => Policy::UpTo(limit),
+            (None, None) => Policy::All,
+        }
+    }
+}
+
 impl Consensus {
     /// Returns the propose timeout, the vote timeout and the block interval.
     pub(crate) const fn times(&self) -> [Duration; 3] {
@@ -168,6 +196,12 @@ mod tests {
                 vote_timeout_ms: 2,
                 block_interval_ms: 3,
             },
+            network: Gossip {
+                listen: ([127, 0, 0, 1], 26_700).into(),
+                peers: Vec::new(),
+                only_models: Some(vec![B256::repeat_byte(1)]),
+                models_up_to_bytes: None,
+            },
             rpc: Rpc::default(),
             history: History::default(),
         };
@@ -176,6 +210,7 @@ mod tests {
         assert_eq!(read.genesis, folder.path().join("genesis.json"));
         assert_eq!(read.keys.signed, folder.path().join("keys/signed"));
         assert_eq!(read.consensus, config.consensus);
+        assert_eq!(read.network, config.network);
     }
 
     #[test]

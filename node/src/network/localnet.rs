@@ -19,7 +19,7 @@ use clap::Args;
 use rand::RngCore as _;
 use serde_json::json;
 
-use super::config::{Config, Consensus, History, Keys, Rpc};
+use super::config::{Config, Consensus, Gossip, History, Keys, Rpc};
 use crate::{
     cli::Failure,
     client::{self, Client},
@@ -213,13 +213,14 @@ impl Drop for Network {
 /// Makes keys, genesis and configurations of a network.
 fn prepare(options: &Options, folder: &Path) -> Result<Vec<Member>, Failure> {
     let count = usize::from(options.validators);
-    let addresses = free_addresses(2 * count)?;
-    let (voting, rpc) = addresses.split_at(count);
+    let addresses = free_addresses(3 * count)?;
+    let (voting, rest) = addresses.split_at(count);
+    let (rpc, gossip) = rest.split_at(count);
     let mut founders = Vec::new();
     let mut members = Vec::new();
     let mut funded = Vec::new();
     let balance = U256::from(BALANCE).saturating_mul(U256::from(10).pow(U256::from(18)));
-    for (index, (listen, rpc)) in voting.iter().zip(rpc).enumerate() {
+    for (index, ((listen, rpc), gossiping)) in voting.iter().zip(rpc).zip(gossip).enumerate() {
         let home = folder.join(format!("node-{index}"));
         let key = make_keys(&home)?;
         founders.push(Founder {
@@ -228,8 +229,16 @@ fn prepare(options: &Options, folder: &Path) -> Result<Vec<Member>, Failure> {
             power: POWER,
         });
         funded.push((key.address(), balance));
-        let peers = voting.iter().copied().filter(|peer| peer != listen);
-        config(options, index, *listen, peers.collect(), *rpc).write(&home.join("config.toml"))?;
+        let others = |all: &[SocketAddr], own: &SocketAddr| {
+            let others = all.iter().copied().filter(|peer| peer != own);
+            others.collect::<Vec<_>>()
+        };
+        let ports = Ports {
+            voting: (*listen, others(voting, listen)),
+            gossip: (*gossiping, others(gossip, gossiping)),
+            rpc: *rpc,
+        };
+        config(options, index, ports).write(&home.join("config.toml"))?;
         members.push(Member {
             folder: home,
             rpc: *rpc,
@@ -266,13 +275,14 @@ fn prepare(options: &Options, folder: &Path) -> Result<Vec<Member>, Failure> {
     Ok(members)
 }
 
-fn config(
-    options: &Options,
-    index: usize,
-    listen: SocketAddr,
-    peers: Vec<SocketAddr>,
+/// Where a member listens, and where its peers do.
+struct Ports {
+    voting: (SocketAddr, Vec<SocketAddr>),
+    gossip: (SocketAddr, Vec<SocketAddr>),
     rpc: SocketAddr,
-) -> Config {
+}
+
+fn config(options: &Options, index: usize, ports: Ports) -> Config {
     Config {
         name: format!("node-{index}"),
         genesis: "../genesis.json".into(),
@@ -284,15 +294,21 @@ fn config(
             signed: "keys/signed".into(),
         },
         consensus: Consensus {
-            listen,
-            peers,
+            listen: ports.voting.0,
+            peers: ports.voting.1,
             discover: false,
             propose_timeout_ms: options.propose_timeout_ms,
             vote_timeout_ms: 1_000,
             block_interval_ms: options.block_interval_ms,
         },
+        network: Gossip {
+            listen: ports.gossip.0,
+            peers: ports.gossip.1,
+            only_models: None,
+            models_up_to_bytes: None,
+        },
         rpc: Rpc {
-            listen: rpc,
+            listen: ports.rpc,
             uploads: None,
         },
         history: History::default(),

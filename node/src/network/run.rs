@@ -1,13 +1,19 @@
 //! `assay node run`: a node of a network: it follows, recomputes and, with a key, votes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
+use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
 use assay_chain::{Chain, Models, PreExecution, Refusal, TransactionSource};
 use assay_consensus::{
-    KeyFile, Network, Peers, Running, Settings, ValidatorKey, Voter, Waiting, log_in,
+    KeyFile, Network, Peers, Running, Settings, Sign, ValidatorKey, Voter, Waiting, log_in,
 };
 use assay_dev::{FromPool, pin_examples};
+use assay_library::{Attester, Door, Librarian, SignFailed};
+use assay_network::{Multiaddr, Network as Gossip, NodeKey};
 use assay_pool::{Limits, Pool};
 use assay_rpc::Backend;
 use assay_runtime::{Limits as ModelLimits, numerics::selftest};
@@ -105,30 +111,52 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
             .rpc
             .uploads
             .unwrap_or_else(|| config.rpc.listen.ip().is_loopback());
+        let gossip_key = NodeKey::from_seed(network.node_secret).map_err(Failure::failed)?;
+        let attester = voter.as_ref().map(|voter| attester(Arc::clone(&voter.key)));
         let waiting = FromThePool(Arc::clone(&pool));
         let chain_of_votes = Arc::clone(&chain);
         let mut voting =
             assay_consensus::start(chain_of_votes, domain, waiting, voter, &network, &settings)
                 .await
                 .map_err(Failure::failed)?;
-        let backend = Backend::new(Arc::clone(&chain), pool, options.limits.calls())
-            .accept_uploads(uploads)
-            .pre_execute(preexecution)
-            .watch_votes(Arc::new(Votes(Arc::clone(voting.status()))));
+        let travel = Arc::new(OnceLock::new());
+        let votes = Votes {
+            status: Arc::clone(voting.status()),
+            travel: Arc::clone(&travel),
+        };
+        let backend = Backend::new(
+            Arc::clone(&chain),
+            Arc::clone(&pool),
+            options.limits.calls(),
+        )
+        .accept_uploads(uploads)
+        .pre_execute(preexecution)
+        .watch_votes(Arc::new(votes));
+        let backend = Arc::new(backend);
+        let gossip = start_gossip(&config, gossip_key, domain, &chain, &pool, &backend).await?;
+        let librarian = Librarian::start(
+            Arc::clone(&chain),
+            pool,
+            gossip.clone(),
+            config.network.policy(),
+            attester,
+        );
+        // Read by whoever asks for numbers, from now on.
+        let _ = travel.set(Travel {
+            network: gossip.clone(),
+            librarian,
+        });
         let listen = config.rpc.listen;
         let server = options.limits.server(listen.ip(), listen.port());
-        let (address, handle) =
-            assay_rpc::start(Arc::new(backend), server)
-                .await
-                .map_err(|error| {
-                    Failure::failed(error)
-                        .hint("another rpc.listen, or stop what listens on this one")
-                })?;
+        let (address, handle) = assay_rpc::start(backend, server).await.map_err(|error| {
+            Failure::failed(error).hint("another rpc.listen, or stop what listens on this one")
+        })?;
         let head = chain.head();
         tracing::info!(
             name = config.name,
             rpc = %address,
             consensus = %config.consensus.listen,
+            network = %config.network.listen,
             genesis = %domain.genesis_hash,
             chain_id = domain.chain_id,
             head = head.header.number,
@@ -138,6 +166,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
         let outcome = wait(&mut voting).await;
         let _ = handle.stop();
         voting.stop().await;
+        gossip.stop().await;
         tracing::info!(head = chain.head().header.number, "stopped");
         outcome
     })
@@ -151,25 +180,101 @@ async fn wait(voting: &mut Running) -> Result<(), Failure> {
     }
 }
 
-/// What RPC shows of voting.
+/// Makes what promises that models are here of the validator's key.
+fn attester(key: Arc<dyn Sign>) -> Attester {
+    let account = key.account();
+    Attester::new(account, move |digest| {
+        key.sign(digest)
+            .map_err(|error| SignFailed(error.to_string()))
+    })
+}
+
+/// Starts the network of transactions and models, and lets it and the backend know each other.
+async fn start_gossip(
+    config: &Config,
+    key: NodeKey,
+    domain: Domain,
+    chain: &Arc<Chain>,
+    pool: &Arc<Pool>,
+    backend: &Arc<Backend>,
+) -> Result<Gossip, Failure> {
+    let listen = multiaddress(&config.network.listen)?;
+    let mut settings =
+        assay_network::Config::new(key, domain.chain_id, domain.genesis_hash, listen);
+    let peers = config.network.peers.iter().map(multiaddress);
+    settings.peers = peers.collect::<Result<_, _>>()?;
+    settings.exchange = config.consensus.discover;
+    let listeners = Arc::clone(backend);
+    let door = Door::new(Arc::clone(chain), Arc::clone(pool))
+        .on_admitted(move |transaction, sender| listeners.admitted_elsewhere(transaction, sender));
+    let gossip = Gossip::start(settings, Arc::new(door))
+        .await
+        .map_err(Failure::failed)?;
+    let sender = gossip.clone();
+    backend.forward_with(move |transaction| {
+        // This node includes it in any case; a full queue is no client's fault.
+        if let Err(error) = sender.broadcast(transaction.encoded_2718().into()) {
+            tracing::warn!(%error, "transaction not passed on");
+        }
+    });
+    Ok(gossip)
+}
+
+fn multiaddress(address: &std::net::SocketAddr) -> Result<Multiaddr, Failure> {
+    let family = if address.is_ipv4() { "ip4" } else { "ip6" };
+    format!("/{family}/{}/tcp/{}", address.ip(), address.port())
+        .parse()
+        .map_err(Failure::failed)
+}
+
+/// What travels between nodes, once it does.
 #[derive(Debug)]
-struct Votes(Arc<assay_consensus::Status>);
+struct Travel {
+    network: Gossip,
+    librarian: Option<Librarian>,
+}
+
+/// What RPC shows of voting, and of what travels.
+#[derive(Debug)]
+struct Votes {
+    status: Arc<assay_consensus::Status>,
+    travel: Arc<OnceLock<Travel>>,
+}
 
 impl assay_rpc::Votes for Votes {
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.0.counters()
+        self.status.counters()
     }
 
     fn validates(&self) -> bool {
-        self.0.validates.load(std::sync::atomic::Ordering::Relaxed)
+        self.status
+            .validates
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn stopped(&self) -> Option<String> {
-        self.0.stopped().map(str::to_owned)
+        self.status.stopped().map(str::to_owned)
     }
 
     fn engine_metrics(&self) -> String {
         assay_consensus::engine_metrics()
+    }
+
+    fn traffic(&self) -> Vec<(&'static str, u64)> {
+        let Some(travel) = self.travel.get() else {
+            return Vec::new();
+        };
+        let counts = travel.network.counters();
+        let missing = travel.librarian.as_ref().map(Librarian::missing);
+        vec![
+            ("peers", travel.network.peers().len() as u64),
+            ("models_missing", missing.unwrap_or_default().len() as u64),
+            ("models_fetched", counts.models_fetched),
+            ("transactions_received", counts.transactions_received),
+            ("transactions_forwarded", counts.transactions_forwarded),
+            ("transactions_rejected", counts.transactions_rejected),
+            ("transactions_sent", counts.transactions_sent),
+        ]
     }
 }
 
@@ -257,7 +362,7 @@ fn require_free(listen: std::net::SocketAddr) -> Result<(), Failure> {
 fn log_to_stderr(json: bool) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,assay=info,assay_consensus=info"));
+        .unwrap_or_else(|_| EnvFilter::new("warn,assay=info,assay_consensus=info,assay_network=info,assay_library=info,libp2p_gossipsub=error"));
     let layer = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

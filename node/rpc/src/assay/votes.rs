@@ -87,9 +87,15 @@ pub(crate) fn voting(votes: &dyn Votes) -> Value {
         .into_iter()
         .map(|(name, count)| (name.to_owned(), quantity(count)))
         .collect();
+    let traffic: Map<String, Value> = votes
+        .traffic()
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), quantity(count)))
+        .collect();
     json!({
         "validates": votes.validates(),
         "stopped": votes.stopped(),
         "counters": counters,
+        "network": traffic,
     })
 }

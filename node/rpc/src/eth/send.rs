@@ -117,9 +117,16 @@ fn admit(backend: &Backend, transaction: Transaction, sender: Address) -> Result
     let hash = backend.pool.admit_judged(transaction, sender, judge)?;
     // Without subscribers nobody listens: that is no failure.
     let _ = backend.admitted.send(hash);
-    let preexecution = backend.preexecution.as_ref().filter(|_| !instant);
-    if let Some((preexecution, waiting)) = preexecution.zip(backend.pool.get(hash)) {
-        preexecution.offer(waiting.transaction.clone(), sender);
+    if instant {
+        return Ok(hash);
+    }
+    if let Some(waiting) = backend.pool.get(hash) {
+        if let Some(forward) = backend.forward.get() {
+            forward.pass(&waiting.transaction);
+        }
+        if let Some(preexecution) = &backend.preexecution {
+            preexecution.offer(waiting.transaction.clone(), sender);
+        }
     }
     Ok(hash)
 }
