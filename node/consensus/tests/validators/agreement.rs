@@ -2,10 +2,11 @@
 
 use alloy_primitives::B256;
 
-use crate::nodes::{Plan, addresses, genesis, set, transfer};
+use crate::nodes::{Plan, addresses, genesis, set, transfer, turn};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_validators_decide_the_same_blocks_and_certify_them() {
+    let _turn = turn().await;
     let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis(4));
     let all = addresses(5);
     let mut nodes = Vec::new();
@@ -61,6 +62,7 @@ async fn four_validators_decide_the_same_blocks_and_certify_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_validator_decides_alone() {
+    let _turn = turn().await;
     let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis(1));
     let all = addresses(1);
     let alone = Plan::validator(0)

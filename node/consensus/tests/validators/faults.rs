@@ -13,7 +13,7 @@ use assay_consensus::{Recompute, Sign, SignError, ValidatorKey};
 use assay_types::{RecoveredBlock, certificate::SIGNATURE_BYTES};
 use serde_json::Value;
 
-use crate::nodes::{Node, PROPOSE_TIMEOUT, Plan, addresses, genesis, key};
+use crate::nodes::{Node, PROPOSE_TIMEOUT, Plan, addresses, genesis, key, turn};
 
 const WRONG_ROOT: B256 = B256::repeat_byte(0xad);
 
@@ -105,6 +105,7 @@ fn agree(honest: &[Node], height: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_results_are_refused_and_their_proposer_is_named() {
+    let _turn = turn().await;
     let plan = Plan::validator(3).with_machine(|chain| Arc::new(WrongResults(chain)));
     let (_folder, _all, nodes) = three_and(plan).await;
     let honest = &nodes[..3];
@@ -135,6 +136,7 @@ async fn wrong_results_are_refused_and_their_proposer_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn false_signatures_count_for_nothing() {
+    let _turn = turn().await;
     let plan = Plan::validator(3).with_key(Liar(key(3)));
     let (_folder, _all, nodes) = three_and(plan).await;
     let honest = &nodes[..3];
@@ -151,6 +153,7 @@ async fn false_signatures_count_for_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_proposer_costs_less_than_two_timeouts() {
+    let _turn = turn().await;
     let (_folder, _all, mut nodes) = three_and(Plan::validator(3)).await;
     nodes[0].reach(2).await;
     let silent = nodes.remove(3);
@@ -178,6 +181,7 @@ async fn silent_proposer_costs_less_than_two_timeouts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_run_twice_is_caught_with_both_signatures() {
+    let _turn = turn().await;
     // The fifth node has the fourth's key: each signs without knowing of the other.
     let (folder, all, mut nodes) = three_and(Plan::validator(3)).await;
     let twin = Plan::validator(4)
@@ -202,6 +206,7 @@ async fn key_run_twice_is_caught_with_both_signatures() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_on_the_port_disturbs_nobody() {
+    let _turn = turn().await;
     let (_folder, all, nodes) = three_and(Plan::validator(3)).await;
     nodes[0].reach(2).await;
     let garbage: Vec<u8> = (0..1_u32 << 20).map(|index| (index * 31) as u8).collect();

@@ -19,7 +19,9 @@ use assay_state::Store;
 use assay_types::{AssayParams, Domain, Genesis, RecoveredBlock, Transaction, Validator};
 
 /// Longest wait for something that takes a second on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Networks run one at a time: what two validators do at once must not wait for another test's.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 const CHAIN_ID: u64 = 4_242;
 /// Time a proposer has.
 pub(crate) const PROPOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -243,4 +245,9 @@ pub(crate) fn set(validators: u8) -> Vec<Validator> {
             power: 10,
         })
         .collect()
+}
+
+/// Waits until no other network runs; hold the answer as long as this one does.
+pub(crate) async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
+    TURN.lock().await
 }
