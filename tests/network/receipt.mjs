@@ -42,7 +42,8 @@ await withNetwork(4, ["--block-interval-ms", "200"], async (nodes, folder) => {
   const data = encodeFunctionData({ abi: predict, functionName: "predict", args: [model.id, [12_000n, 15_000n, 14_000n, 3_000n, 8_000n]] });
   const fields = { chainId, nonce: 0, to: "0x0000000000000000000000000000000000000a11", data, gas: 1_000_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
   const raw = await account.signTransaction(fields);
-  const [hash] = await Promise.all(nodes.map((node) => node.call("eth_sendRawTransaction", [raw])));
+  // One node is told; the others hear of it from their peers.
+  const hash = await nodes[0].call("eth_sendRawTransaction", [raw]);
   await until("the receipt of the call", () => nodes[1].call("eth_getTransactionReceipt", [hash]));
   await until("its certificate", () => nodes[1].call("assay_getReceipt", [hash]));
 
