@@ -9,8 +9,8 @@ const path = require("path");
 const root = path.join(__dirname, "..");
 const target = path.join(root, "artifacts");
 
-// Source folders whose contracts genesis holds or other chains deploy.
-const folders = ["system", "compat", "verify", "examples/straddle"];
+// Source folders whose contracts genesis holds, other chains deploy, or `assay demo` does.
+const folders = ["system", "compat", "verify", "examples/straddle", "examples/demo"];
 
 function* sources(folder) {
   if (!fs.existsSync(folder)) return;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{dev, genesis, infer, keys, model, network::localnet, node, receipt};
+use crate::{demo, dev, genesis, infer, keys, model, network::localnet, node, receipt};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -25,6 +25,9 @@ enum Command {
     /// Ask a node's model, without a transaction.
     #[command(after_help = "Example: assay infer volatility --input rows.csv --text")]
     Infer(infer::Args),
+    /// Show all of it in a minute: four validators, a model, a loan, a proof, a lie that fails.
+    #[command(after_help = "Example: assay demo --once")]
+    Demo(demo::Options),
     /// Run a chain for development, with anvil's methods.
     Dev(Box<dev::Options>),
     /// Run a node of a network; import, serve and export chains.
@@ -106,6 +109,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match cli.command {
         Command::Model(command) => model::run(command),
         Command::Infer(args) => infer::run(&args),
+        Command::Demo(options) => demo::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Node(command) => node::run(command),
         Command::Localnet(options) => localnet::run(&options),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod demo;
 mod dev;
 mod file;
 mod genesis;
@@ -15,6 +16,7 @@ mod progress;
 mod receipt;
 mod serve;
 mod table;
+mod wallet;
 
 use std::process::ExitCode;
 

@@ -175,6 +175,12 @@ impl Members {
             .collect()
     }
 
+    /// Returns the account that proposes in a round; `None` for an empty set.
+    #[must_use]
+    pub fn proposer_at(&self, height: u64, round: u32) -> Option<Address> {
+        self.proposer(height, round).map(|drawn| drawn.account.0)
+    }
+
     /// Chooses who proposes in a round: rounds of a height draw without putting back, by power, so
     /// that a silent proposer is not drawn again until all others were.
     ///

@@ -27,5 +27,5 @@ pub use assay_chain::EXAMPLE_CONTRACT;
 pub use driver::{Dev, FromPool};
 pub use error::DevError;
 pub use genesis::{DEFAULT_CHAIN_ID, DevGenesis, Validator, dev_params};
-pub use models::{add_file, pin_examples};
+pub use models::{add_file, example, pin_examples};
 pub use settings::Settings;

@@ -16,6 +16,16 @@ const EXAMPLES: [&[u8]; 4] = [
     include_bytes!("../../../precompile/runtime/models/volatility.assay"),
 ];
 
+/// Returns the bytes of the example model of this name.
+#[must_use]
+pub fn example(name: &str) -> Option<Bytes> {
+    let mut bundles = EXAMPLES.into_iter().map(Bytes::from_static);
+    bundles.find(|bytes| {
+        let bundle = Bundle::read(bytes.clone(), bytes.len() as u64);
+        bundle.is_ok_and(|bundle| bundle.manifest().name == name)
+    })
+}
+
 /// Makes the trained example models part of the store. They are loaded when they are first called;
 /// a test replays their samples.
 ///

@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
-use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolInterface as _};
 use assay_chain::Held;
@@ -20,6 +17,7 @@ use crate::{
     client::{CallError, Client, Refused, number, parse, poll},
     progress::Progress,
     table::{count, size},
+    wallet::{Action, Wallet},
 };
 
 #[derive(clap::Args)]
@@ -48,7 +46,7 @@ pub(crate) struct Args {
 
 /// Whoever signs the publisher's transactions.
 enum Sender {
-    Key(Box<PrivateKeySigner>),
+    Key(Box<Wallet>),
     Node,
 }
 
@@ -153,7 +151,7 @@ impl<'a> Publishing<'a> {
                 .parse()
                 .map_err(|_| Failure::usage("--key is no private key: 32 bytes in hexadecimal"))?;
             return match key.address() == publisher {
-                true => Ok(Sender::Key(Box::new(key))),
+                true => Ok(Sender::Key(Box::new(Wallet::new(key)))),
                 false => Err(wrong(key.address())),
             };
         }
@@ -280,46 +278,25 @@ impl<'a> Publishing<'a> {
     fn send(&self, sender: &Sender, call: &impl SolCall, value: U256) -> Result<(), Failure> {
         let from = self.held.publisher();
         let input = Bytes::from(call.abi_encode());
-        let request = json!({"from": from, "to": self.registry, "value": value, "input": input});
         let sent = match sender {
-            Sender::Node => self.client.call("eth_sendTransaction", json!([request])),
-            Sender::Key(key) => {
-                let raw = self.sign(key, &request, input, value)?;
+            Sender::Node => {
+                let request =
+                    json!({"from": from, "to": self.registry, "value": value, "input": input});
+                self.client.call("eth_sendTransaction", json!([request]))
+            }
+            Sender::Key(wallet) => {
+                let action = Action {
+                    to: TxKind::Call(self.registry),
+                    input,
+                    value,
+                    gas: None,
+                };
+                let raw = wallet.sign(&self.client, action).map_err(refusal)?;
                 self.client.call("eth_sendRawTransaction", json!([raw]))
             }
         };
         let hash: B256 = parse(&sent.map_err(refusal)?, "transaction hash")?;
         self.client.wait(hash, self.args.timeout).map(|_| ())
-    }
-
-    fn sign(
-        &self,
-        key: &PrivateKeySigner,
-        request: &Value,
-        input: Bytes,
-        value: U256,
-    ) -> Result<Bytes, Failure> {
-        let ask = |method: &str, params: Value| self.client.call(method, params);
-        let gas = ask("eth_estimateGas", json!([request])).map_err(refusal)?;
-        let price = ask("eth_gasPrice", json!([]))?;
-        let nonce = ask("eth_getTransactionCount", json!([key.address(), "pending"]))?;
-        let chain_id = ask("eth_chainId", json!([]))?;
-        let price = u128::from(number(&price, "gas price")?);
-        let transaction = TxEip1559 {
-            chain_id: number(&chain_id, "chain id")?,
-            nonce: number(&nonce, "nonce")?,
-            gas_limit: number(&gas, "gas estimate")?,
-            max_fee_per_gas: price.saturating_mul(2),
-            max_priority_fee_per_gas: 0,
-            to: TxKind::Call(self.registry),
-            value,
-            input,
-            ..TxEip1559::default()
-        };
-        let signature = key.sign_hash_sync(&transaction.signature_hash());
-        let signature = signature.map_err(Failure::failed)?;
-        let signed = TxEnvelope::Eip1559(transaction.into_signed(signature));
-        Ok(signed.encoded_2718().into())
     }
 
     fn report(&self, model: &Value) -> Result<(), Failure> {
