@@ -1,7 +1,9 @@
 // ethers v6, unchanged: deploy, call, send, wait, logs, subscriptions, estimates, errors by name.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Contract, ContractFactory, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, hexlify, isCallException, keccak256, toUtf8Bytes } from "ethers";
+import {
+  Contract, ContractFactory, HDNodeWallet, JsonRpcProvider, NonceManager, Wallet, WebSocketProvider, hexlify, isCallException, keccak256, toUtf8Bytes,
+} from "ethers";
 import * as f from "./fixture.mjs";
 
 const node = new JsonRpcProvider(f.url, undefined, { polling: true, pollingInterval: 50, staticNetwork: true });
@@ -72,6 +74,28 @@ test("too little gas is refused without data that could pass for an error of the
   assert.equal(error.revert ?? null, null);
   assert.equal(error.data ?? null, null);
   assert.match(String(error.info?.error?.message ?? error.message), /gas/);
+});
+
+test("a suspended model is refused by name, and answers again when it is reinstated", async () => {
+  const validator = HDNodeWallet.fromPhrase(f.mnemonic, undefined, f.validatorPath);
+  const registry = new Contract(f.registry, f.registryAbi, signer);
+  const decided = async (method, digest) => {
+    const signature = validator.signingKey.sign(await registry[digest](f.growth, "a test")).serialized;
+    assert.equal((await (await registry[method](f.growth, "a test", [signature])).wait()).status, 1);
+  };
+  const row = [10n ** 18n, 100n];
+  await decided("suspend", "suspensionDigest");
+  const revert = await refusal(precompile.predict(f.growth, row));
+  await decided("reinstate", "reinstatementDigest");
+  assert.equal(revert.name, "ModelSuspended");
+  assert.deepEqual([...revert.args], [f.growth]);
+  assert.equal((await precompile.predict(f.growth, row)).length, 1);
+});
+
+test("a delegated call is refused by name", async () => {
+  const between = await (await signer.sendTransaction({ data: f.delegating })).wait();
+  const revert = await refusal(precompile.attach(between.contractAddress).predict(f.volatility, f.row));
+  assert.equal(revert.name, "DirectCallOnly");
 });
 
 test("value and unknown methods are refused by name", async () => {

@@ -68,6 +68,28 @@ deposit=$(cast call "$registry" 'depositFor(uint64)(uint256)' 1000 | number)
 cast send "$registry" 'register(bytes,(address,uint64,bytes32))' "$manifest" "($(cast wallet address "$key"),1000,$unknown)" \
     --value "$deposit" --private-key "$key" >/dev/null
 refused 'ModelNotActive(bytes32)' "$waiting" "$predict" "$waiting" "$row"
+
+# decided METHOD DIGEST: the chain's one validator, whose key hangs on the usual mnemonic, decides about a model.
+validator=$(cast wallet private-key "$(printf 'test %.0s' $(seq 11))junk" "m/44'/60'/1'/0/0")
+decided() {
+    local digest
+    digest=$(cast call "$registry" "$2(bytes32,string)(bytes32)" "$MODEL_GROWTH" 'a test')
+    cast send "$registry" "$1(bytes32,string,bytes[])" "$MODEL_GROWTH" 'a test' \
+        "[$(cast wallet sign --no-hash "$digest" --private-key "$validator")]" --private-key "$key" >/dev/null
+}
+decided suspend suspensionDigest
+refused 'ModelSuspended(bytes32)' "$MODEL_GROWTH" "$predict" "$MODEL_GROWTH" '[1000000000000000000,100]'
+decided reinstate reinstatementDigest
+
+# Calldata to the precompile by DELEGATECALL, and what comes back to the caller.
+delegating=0x601b8060095f395ff3365f5f375f5f365f610a115af43d5f5f3e6017573d5ffd5b3d5ff3
+between=$(cast send --private-key "$key" --json --create "$delegating" | node -p 'JSON.parse(require("fs").readFileSync(0)).contractAddress')
+direct=$precompile precompile=$between
+refused 'DirectCallOnly()' '' "$predict" "$MODEL_VOLATILITY" "$row"
+precompile=$direct
+elements=0x656c656d656e7473206f66206f6e652074656e736f7200000000000000000000 # "elements of one tensor"
+refused 'LimitExceeded(bytes32,uint256,uint256)' "$elements 268435456 [2.684e8] 5497558138880 [5.497e12]" \
+    'quoteRun(bytes32,uint64[][])(uint256,uint256)' "$MODEL_VOLATILITY" '[[1099511627776,5]]'
 said=$(cast call "$precompile" "$predict" "$MODEL_VOLATILITY" "$row" --gas-limit 25000 2>&1 || true)
 expect "too little gas is out of gas" yes "$(grep -qi 'gas' <<<"$said" && ! grep -qE '0x[0-9a-f]{8}' <<<"$said" && echo yes)"
 

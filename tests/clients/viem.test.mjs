@@ -5,7 +5,7 @@ import {
   BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, decodeErrorResult,
   encodeFunctionData, http, keccak256, parseEther, webSocket,
 } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
 import * as f from "./fixture.mjs";
 
@@ -110,6 +110,33 @@ test("a model that waits for attestations is not active", async () => {
   const data = await refusal(asked);
   assert.equal(data.errorName, "ModelNotActive");
   assert.deepEqual(data.args, [model]);
+});
+
+test("a suspended model is refused by name, and answers again when it is reinstated", async () => {
+  const validator = mnemonicToAccount(f.mnemonic, { path: f.validatorPath });
+  const decided = async (functionName, digest) => {
+    const of = { address: f.registry, abi: f.registryAbi };
+    const hash = await node.readContract({ ...of, functionName: digest, args: [f.growth, "a test"] });
+    const args = [f.growth, "a test", [await validator.sign({ hash })]];
+    const sent = await wallet.writeContract({ ...of, functionName, args });
+    assert.equal((await node.waitForTransactionReceipt({ hash: sent })).status, "success");
+  };
+  const asked = () => node.readContract({
+    address: f.inference, abi: f.inferenceAbi, functionName: "predict", args: [f.growth, [10n ** 18n, 100n]],
+  });
+  await decided("suspend", "suspensionDigest");
+  const data = await refusal(asked());
+  await decided("reinstate", "reinstatementDigest");
+  assert.equal(data.errorName, "ModelSuspended");
+  assert.deepEqual(data.args, [f.growth]);
+  assert.equal((await asked()).length, 1);
+});
+
+test("a delegated call is refused by name", async () => {
+  const hash = await wallet.deployContract({ abi: [], bytecode: f.delegating });
+  const { contractAddress: address } = await node.waitForTransactionReceipt({ hash });
+  const asked = node.readContract({ address, abi: f.inferenceAbi, functionName: "predict", args: [f.volatility, f.row] });
+  assert.equal((await refusal(asked)).errorName, "DirectCallOnly");
 });
 
 test("value and unknown methods are refused by name", async () => {
