@@ -52,27 +52,19 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn steps_and_rest(options: &Options, folder: &Path, running: &Running) -> Result<(), Failure> {
-    let plan = Plan {
-        validators: VALIDATORS,
-        chain_id: assay_dev::DEFAULT_CHAIN_ID,
-        block_interval_ms: 1_000,
-        propose_timeout_ms: 3_000,
-        // The demo publishes its model itself.
-        examples: false,
-    };
-    let members = found(&plan, folder)?;
     // The steps wait and sleep: they run on a thread of their own, so that Ctrl-C is heard.
     let (ended, end) = tokio::sync::oneshot::channel();
-    let (home, network, running) = (folder.to_owned(), members.clone(), Arc::clone(running));
+    let (home, running) = (folder.to_owned(), Arc::clone(running));
     std::thread::spawn(move || {
         // Nobody listens any more once Ctrl-C was heard.
-        let _ = ended.send(tell(&home, &network, &running));
+        let _ = ended.send(tell(&home, &running));
     });
     serve::block_on(async {
         tokio::select! {
             stopped = serve::stopped() => stopped,
             told = end => {
-                told.map_err(|_| Failure::failed("the demo's steps ended without a word"))??;
+                let members =
+                    told.map_err(|_| Failure::failed("the demo's steps ended without a word"))??;
                 if options.once {
                     return Ok(());
                 }
@@ -84,8 +76,17 @@ fn steps_and_rest(options: &Options, folder: &Path, running: &Running) -> Result
 }
 
 /// Walks the steps.
-fn tell(folder: &Path, members: &[Member], running: &Running) -> Result<(), Failure> {
-    let story = Story::new(folder, members, Arc::clone(running))?;
+fn tell(folder: &Path, running: &Running) -> Result<Vec<Member>, Failure> {
+    let plan = Plan {
+        validators: VALIDATORS,
+        chain_id: assay_dev::DEFAULT_CHAIN_ID,
+        block_interval_ms: 1_000,
+        propose_timeout_ms: 3_000,
+        // The demo publishes its model itself.
+        examples: false,
+    };
+    let members = found(&plan, folder)?;
+    let story = Story::new(folder, &members, Arc::clone(running))?;
     story.decide_blocks()?;
     let model = story.publish()?;
     let market = story.deploy(&model)?;
@@ -94,7 +95,8 @@ fn tell(folder: &Path, members: &[Member], running: &Running) -> Result<(), Fail
     story.prove(&loan, &model)?;
     let height = story.lie(&market)?;
     story.catch(height)?;
-    story.mend()
+    story.mend()?;
+    Ok(members)
 }
 
 fn stay(members: &[Member], folder: &Path) {
