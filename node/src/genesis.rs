@@ -7,8 +7,12 @@ use assay_chain::{ChainGenesis, Founder, Founders};
 use assay_types::{AssayParams, spec::DEFAULT_BLOCK_GAS_LIMIT};
 use clap::Args;
 use serde::Deserialize;
+use serde_json::json;
 
-use crate::{cli::Failure, serve};
+use crate::{
+    cli::{Failure, say},
+    serve,
+};
 
 /// Base fee of a network's first block.
 pub(crate) const BASE_FEE: u64 = 1_000_000_000;
@@ -41,6 +45,9 @@ pub(crate) struct Options {
     /// File to write.
     #[arg(long)]
     out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What `assay keys show --json` prints.
@@ -86,10 +93,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(genesis.file()).map_err(Failure::failed)?;
     crate::file::write_whole(&options.out, text.as_bytes())
         .map_err(|error| Failure::failed(format!("{}: {error}", options.out.display())))?;
-    println!(
-        "wrote {}: chain {}, {count} validators",
-        options.out.display(),
-        options.chain_id
+    say(
+        options.json,
+        &json!({"file": options.out, "chainId": options.chain_id, "validators": count}),
+        format!(
+            "wrote {}: chain {}, {count} validators",
+            options.out.display(),
+            options.chain_id
+        ),
     );
     Ok(())
 }

@@ -12,7 +12,7 @@ use alloy_signer_local::PrivateKeySigner;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, say};
 
 /// Environment variable with the password of a key.
 pub(crate) const PASSWORD: &str = "ASSAY_PASSWORD";
@@ -35,6 +35,9 @@ pub(crate) struct New {
     /// File to write; one that exists is never written over.
     #[arg(long)]
     out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     password: Password,
 }
@@ -60,21 +63,13 @@ struct Password {
 /// Runs a subcommand.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::New(new) => {
-            let key = PrivateKeySigner::random();
-            create(&new.out, &key, &new.password.read()?)?;
-            println!("account {}", key.address());
-            Ok(())
-        }
+        Command::New(new) => new.keep(&PrivateKeySigner::random()),
         Command::Import(new) => {
             let mut text = String::new();
             std::io::stdin()
                 .read_line(&mut text)
                 .map_err(Failure::failed)?;
-            let key = parse(text.trim())?;
-            create(&new.out, &key, &new.password.read()?)?;
-            println!("account {}", key.address());
-            Ok(())
+            new.keep(&parse(text.trim())?)
         }
         Command::Show(show) => {
             let key = decrypt(&show.file, &show.password.read()?)?;
@@ -89,6 +84,20 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             }
             Ok(())
         }
+    }
+}
+
+impl New {
+    /// Writes the key, and says whose it is.
+    fn keep(&self, key: &PrivateKeySigner) -> Result<(), Failure> {
+        create(&self.out, key, &self.password.read()?)?;
+        let account = key.address();
+        say(
+            self.json,
+            &json!({"account": account}),
+            format!("account {account}"),
+        );
+        Ok(())
     }
 }
 

@@ -12,9 +12,10 @@ use assay_rpc::{Backend, start};
 use assay_state::Store;
 use assay_types::Genesis;
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, say},
     file::write_whole,
     limits::RpcLimits,
     network::run::{self, Run},
@@ -27,10 +28,15 @@ pub(crate) enum Command {
     #[command(after_help = "Example: assay node run --config node-0/config.toml")]
     Run(Run),
     /// Execute and keep the blocks of a file.
+    #[command(
+        after_help = "Example: assay node import --genesis genesis.json --chain chain.rlp --datadir data"
+    )]
     Import(Import),
     /// Answer JSON-RPC over a chain imported before.
+    #[command(after_help = "Example: assay node serve --datadir data --port 8545")]
     Serve(Serve),
     /// Write a kept chain's blocks, or its newest state as a genesis file.
+    #[command(after_help = "Example: assay node export --datadir data --blocks chain.rlp")]
     Export(Export),
 }
 
@@ -44,6 +50,9 @@ pub(crate) struct Import {
     /// Answer JSON-RPC once the blocks are in.
     #[arg(long)]
     serve: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     listen: Listen,
 }
@@ -67,6 +76,9 @@ pub(crate) struct Export {
     /// File for the newest state: a genesis of the same rules, also for `assay dev --state`.
     #[arg(long)]
     state: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -102,9 +114,11 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             let chain = open(&import.place)?;
             let count = import_blocks(&chain, &import.chain)?;
             let head = chain.head();
-            println!(
-                "imported {count} blocks, head is {} ({})",
-                head.header.number, head.hash
+            let (number, hash) = (head.header.number, head.hash);
+            say(
+                import.json,
+                &json!({"imported": count, "head": number, "hash": hash}),
+                format!("imported {count} blocks, head is {number} ({hash})"),
             );
             match import.serve {
                 true => answer(chain, &import.listen),
@@ -146,17 +160,22 @@ fn export(export: &Export) -> Result<(), Failure> {
             .map_err(|error| unreadable(path, &error))?;
         let count = count.map_err(Failure::failed)?;
         write_whole(path, &bytes).map_err(|error| unreadable(path, &error))?;
-        println!("wrote {count} blocks to {}", path.display());
+        say(
+            export.json,
+            &json!({"file": path, "blocks": count}),
+            format!("wrote {count} blocks to {}", path.display()),
+        );
     }
     if let Some(path) = &export.state {
         let state = chain.export_state().map_err(Failure::failed)?;
         let bytes = serde_json::to_vec(&state).map_err(Failure::failed)?;
         write_whole(path, &bytes).map_err(|error| unreadable(path, &error))?;
         let head = chain.head();
-        println!(
-            "wrote the state of block {} to {}",
-            head.header.number,
-            path.display()
+        let number = head.header.number;
+        say(
+            export.json,
+            &json!({"file": path, "stateOf": number}),
+            format!("wrote the state of block {number} to {}", path.display()),
         );
     }
     Ok(())

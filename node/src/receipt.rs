@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, say},
     client::{Client, parse},
     file::write_whole,
     table::Table,
@@ -38,6 +38,9 @@ pub(crate) struct Fetch {
     /// File to write.
     #[arg(long)]
     out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -109,7 +112,11 @@ pub(crate) fn fetch(args: &Fetch) -> Result<(), Failure> {
     };
     let text = serde_json::to_string_pretty(&file).map_err(Failure::failed)?;
     write_whole(&args.out, text.as_bytes()).map_err(|error| unusable(&args.out, &error))?;
-    println!("wrote {}", args.out.display());
+    say(
+        args.json,
+        &json!({"file": args.out}),
+        format!("wrote {}", args.out.display()),
+    );
     Ok(())
 }
 

@@ -27,6 +27,26 @@ pub(super) fn text(dev: &Dev, backend: &Backend, choices: &Choices, address: Soc
     screen.0
 }
 
+/// Says the same for programs.
+pub(super) fn json(dev: &Dev, backend: &Backend, choices: &Choices, address: SocketAddr) -> Value {
+    let (accounts, spec) = (dev.accounts(), dev.chain().spec());
+    let models = backend.call("assay_listModels", None);
+    json!({
+        "listening": address.to_string(),
+        "chainId": spec.chain_id,
+        "accounts": accounts.addresses(),
+        "privateKeys": accounts.keys(),
+        "mnemonic": choices.mnemonic,
+        "addresses": spec.assay.as_ref().map(|assay| json!({
+            "inference": assay.inference,
+            "modelRegistry": assay.model_registry,
+            "validatorSet": assay.validator_set,
+        })),
+        "models": models.unwrap_or_else(|_| json!([])),
+        "exampleContract": choices.examples.then_some(EXAMPLE_CONTRACT),
+    })
+}
+
 #[derive(Default)]
 struct Screen(String);
 

@@ -61,7 +61,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let (address, handle) = start(backend, server).await.map_err(|error| {
             Failure::failed(error).hint("another --port, or stop what listens on this one")
         })?;
-        if !options.quiet {
+        if options.json {
+            println!("{}", banner::json(&dev, &screen, &choices, address));
+        } else if !options.quiet {
             print!("{}", banner::text(&dev, &screen, &choices, address));
         }
         serve::mine_on_timer_until_stopped(Arc::clone(&dev)).await?;

@@ -71,6 +71,9 @@ pub(crate) struct Options {
     /// Prints nothing at start.
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Prints the first screen as one line of JSON.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
     /// Not supported; named so that it is refused with a reason.
     #[arg(long, short, hide = true)]
     pub(crate) fork_url: Option<String>,

@@ -6,12 +6,17 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::{
     founding::{Member, Plan, found, reopen, temporary_folder, unusable},
     processes::Processes,
 };
-use crate::{cli::Failure, client::Client, serve};
+use crate::{
+    cli::{Failure, say},
+    client::Client,
+    serve,
+};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -36,6 +41,9 @@ pub(crate) struct Options {
     /// Prepare the folder and stop: run the nodes yourself with `assay node run`.
     #[arg(long, requires = "dir")]
     prepare: bool,
+    /// Print one line of JSON when the network decides blocks, instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Options {
@@ -69,27 +77,38 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let outcome = serve(&members, &folder);
+    let outcome = serve(&members, &folder, options.json);
     if temporary && !options.keep && outcome.is_ok() {
         std::fs::remove_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
-    } else {
+    } else if !options.json {
         println!("kept {}", folder.display());
     }
     outcome
 }
 
-fn serve(members: &[Member], folder: &Path) -> Result<(), Failure> {
+fn serve(members: &[Member], folder: &Path, json: bool) -> Result<(), Failure> {
     let mut network = Processes::start(members, true)?;
     let began = Instant::now();
-    println!("{} validators, logs in {}", members.len(), folder.display());
+    let text = !json;
+    if text {
+        println!("{} validators, logs in {}", members.len(), folder.display());
+    }
     for member in members {
         let client = Client::new(&member.url())?;
         let head = network.first_block(&client, began)?;
-        println!("  {:<8} http://{}  block {head}", member.name(), member.rpc);
+        if text {
+            println!("  {:<8} {}  block {head}", member.name(), member.url());
+        }
     }
-    println!(
-        "deciding blocks after {:.1} s; Ctrl-C stops",
-        began.elapsed().as_secs_f64()
+    let took = began.elapsed().as_secs_f64();
+    let nodes = members.iter();
+    let nodes: Vec<Value> = nodes
+        .map(|member| json!({"name": member.name(), "rpc": member.url()}))
+        .collect();
+    say(
+        json,
+        &json!({"folder": folder, "nodes": nodes}),
+        format!("deciding blocks after {took:.1} s; Ctrl-C stops"),
     );
     serve::block_on(async { network.wait().await })
 }

@@ -15,6 +15,7 @@ use assay_runtime::published::{NUMERICS_VERSION, Published, manifest_port};
 use assay_runtime::samples::{EncodedTensor, SampleRow, Samples};
 use assay_runtime::{Limits, Model};
 use bytes::Bytes;
+use serde_json::json;
 
 use self::description::Description;
 use self::schema::schema;
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// File to write [default: the ONNX file's name with .assay].
     #[arg(short, long)]
     output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -88,6 +92,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .unwrap_or_else(|| args.onnx.with_extension("assay"));
     write(&output, &bundle)?;
     let schema = &bundle.manifest().schema;
+    if args.json {
+        let (id, schema_hash) = (bundle.model_id().0, published.schema_hash().0);
+        println!(
+            "{}",
+            json!({
+                "file": output, "bytes": bundle.size_bytes(), "modelId": id, "schemaHash": schema_hash,
+                "features": schema.features.len(), "columns": schema.columns.len(), "samples": rows,
+            })
+        );
+        return Ok(());
+    }
     println!(
         "wrote        {} ({})",
         output.display(),
