@@ -1,9 +1,14 @@
 // A network of validators on this machine, each a process: made by `assay localnet --prepare`, run by `assay node run`.
 import { spawn, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+
+const need = createRequire(new URL("../clients/package.json", import.meta.url));
+const { recoverAddress, serializeTransaction } = await import(need.resolve("viem"));
+const { privateKeyToAccount } = await import(need.resolve("viem/accounts"));
 
 const assay = process.env.ASSAY ?? "target/debug/assay";
 export const hex = (number) => `0x${BigInt(number).toString(16)}`;
@@ -14,6 +19,14 @@ export function random(seed) {
   let count = 0;
   return () => createHash("sha256").update(`${seed},${count++}`).digest().readUInt32BE() / 2 ** 32;
 }
+
+export function ensure(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+// The first of the usual development accounts; its key is public.
+export const KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+export const account = privateKeyToAccount(KEY);
 
 /// Asks again and again until there is an answer.
 export async function until(what, look, seconds = 90) {
@@ -32,16 +45,30 @@ export class Validator {
     this.index = index;
     this.program = program;
     this.log = join(this.folder, "log");
-    const text = readFileSync(join(this.folder, "config.toml"), "utf8");
-    this.url = `http://${/\[rpc\][^[]*listen = "([^"]+)"/.exec(text)[1]}`;
-    this.voting = /\[consensus\][^[]*listen = "([^"]+)"/.exec(text)[1];
+    this.readPorts();
   }
 
   start() {
     const log = openSync(this.log, "a");
     const args = ["node", "run", "--examples", "--config", join(this.folder, "config.toml")];
-    this.process = spawn(this.program, args, { stdio: ["ignore", log, log] });
+    const [program, ...before] = [...(this.inside ?? []), this.program];
+    this.process = spawn(program, [...before, ...args], { stdio: ["ignore", log, log] });
     this.ended = new Promise((done) => this.process.once("exit", (code, signal) => done(signal ?? code)));
+  }
+
+  /// Changes the node's configuration, as a person would edit it.
+  configure(change) {
+    const path = join(this.folder, "config.toml");
+    writeFileSync(path, change(readFileSync(path, "utf8")));
+    this.readPorts();
+  }
+
+  readPorts() {
+    const text = readFileSync(join(this.folder, "config.toml"), "utf8");
+    const listen = (section) => new RegExp(`\\[${section}\\][^[]*listen = "([^"]+)"`).exec(text)[1];
+    this.url = `http://${listen("rpc")}`;
+    this.voting = listen("consensus");
+    this.gossip = listen("network");
   }
 
   async kill(signal = "SIGKILL") {
@@ -91,4 +118,36 @@ export async function withNetwork(count, options, use) {
   } finally {
     nodes.forEach((node) => node.process?.kill("SIGKILL"));
   }
+}
+
+/// Sends the account's transfer of a nonce to nodes; whoever of them proposes next includes it. Its hash, once one took it.
+export async function transfer(nodes, chainId, nonce) {
+  const to = `0x${(0x10_0000_0000n + BigInt(nonce)).toString(16).padStart(40, "0")}`;
+  const fields = { chainId, nonce, to, value: 1n, gas: 21_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
+  const raw = await account.signTransaction(fields, { serializer: serializeTransaction });
+  const answers = await Promise.allSettled(nodes.map((node) => node.call("eth_sendRawTransaction", [raw])));
+  return answers.find((answer) => answer.status === "fulfilled")?.value;
+}
+
+export async function receipt(node, hash) {
+  return until(`receipt of ${hash} on node ${node.index}`, () => node.call("eth_getTransactionReceipt", [hash]));
+}
+
+/// Checks that all nodes have the same block at a height, decided by more than two thirds of the power.
+export async function agree(nodes, height) {
+  const blocks = await Promise.all(nodes.map((node) => node.call("eth_getBlockByNumber", [hex(height), false])));
+  for (const field of ["hash", "stateRoot", "receiptsRoot", "requestsHash"]) {
+    ensure(new Set(blocks.map((block) => block[field])).size === 1, `height ${height}: nodes differ in ${field}`);
+  }
+  for (const node of nodes) {
+    const certificate = await node.call("assay_getCertificate", [hex(height)]);
+    ensure(certificate.blockHash === blocks[0].hash, `height ${height}: certificate of another block`);
+    const recovered = certificate.signatures.map((signature) => recoverAddress({ hash: certificate.digest, signature }));
+    const accounts = (await Promise.all(recovered)).map((one) => one.toLowerCase());
+    const signers = certificate.signers.map((signer) => signer.account.toLowerCase());
+    ensure(accounts.join() === signers.join(), `height ${height}: ecrecover finds other signers`);
+    ensure(new Set(accounts).size === accounts.length, `height ${height}: a signer twice`);
+    ensure(3 * Number(certificate.signedPower) > 2 * Number(certificate.totalPower), `height ${height}: no quorum`);
+  }
+  return blocks[0];
 }

@@ -4,21 +4,14 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { hex, pause, random, until, withNetwork } from "./network.mjs";
+import { KEY, account, agree, ensure, hex, pause, random, receipt, transfer, until, withNetwork } from "./network.mjs";
 
 const need = createRequire(new URL("../clients/package.json", import.meta.url));
-const { encodeFunctionData, parseAbi, recoverAddress, serializeTransaction } = await import(need.resolve("viem"));
-const { privateKeyToAccount } = await import(need.resolve("viem/accounts"));
+const { encodeFunctionData, parseAbi, serializeTransaction } = await import(need.resolve("viem"));
 
 const rounds = Number(process.argv[2] ?? 10);
 const seed = process.argv[3] ?? "assay";
 const next = random(seed);
-// The first of the usual development accounts; its key is public.
-const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
-
-function ensure(holds, what) {
-  if (!holds) throw new Error(what);
-}
 
 /// Makes another model of an example: the same graph under another name and publisher.
 function fresh(publisher) {
@@ -33,41 +26,6 @@ function fresh(publisher) {
 }
 
 let nonce = 0;
-const sent = [];
-/// Sends a transfer to every node that runs; whoever proposes next includes it.
-async function transfer(nodes, chainId) {
-  const to = `0x${(0x10_0000_0000n + BigInt(nonce)).toString(16).padStart(40, "0")}`;
-  const fields = { chainId, nonce: nonce++, to, value: 1n, gas: 21_000n, maxFeePerGas: 10_000_000_000n, maxPriorityFeePerGas: 0n, type: "eip1559" };
-  const raw = await account.signTransaction(fields, { serializer: serializeTransaction });
-  const answers = await Promise.allSettled(nodes.map((node) => node.call("eth_sendRawTransaction", [raw])));
-  const taken = answers.find((answer) => answer.status === "fulfilled");
-  if (taken) sent.push({ hash: taken.value, to });
-  return taken !== undefined;
-}
-
-async function receipt(node, hash) {
-  return until(`receipt of ${hash} on node ${node.index}`, () => node.call("eth_getTransactionReceipt", [hash]));
-}
-
-/// Checks that all nodes have the same block at a height, decided by more than two thirds of the power.
-async function agree(nodes, height) {
-  const blocks = await Promise.all(nodes.map((node) => node.call("eth_getBlockByNumber", [hex(height), false])));
-  for (const field of ["hash", "stateRoot", "receiptsRoot", "requestsHash"]) {
-    ensure(new Set(blocks.map((block) => block[field])).size === 1, `height ${height}: nodes differ in ${field}`);
-  }
-  for (const node of nodes) {
-    const certificate = await node.call("assay_getCertificate", [hex(height)]);
-    ensure(certificate.blockHash === blocks[0].hash, `height ${height}: certificate of another block`);
-    const recovered = certificate.signatures.map((signature) => recoverAddress({ hash: certificate.digest, signature }));
-    const accounts = (await Promise.all(recovered)).map((one) => one.toLowerCase());
-    const signers = certificate.signers.map((signer) => signer.account.toLowerCase());
-    ensure(accounts.join() === signers.join(), `height ${height}: ecrecover finds other signers`);
-    ensure(new Set(accounts).size === accounts.length, `height ${height}: a signer twice`);
-    ensure(3 * Number(certificate.signedPower) > 2 * Number(certificate.totalPower), `height ${height}: no quorum`);
-  }
-  return blocks[0];
-}
-
 await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "1000"], async (nodes, folder) => {
   nodes.forEach((node) => node.start());
   const began = Date.now();
@@ -98,9 +56,8 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   // A model is published through one node; the others fetch it, attest to it, and then everybody can call it.
   const bundle = join(folder, "fresh.assay");
   writeFileSync(bundle, fresh(account.address.toLowerCase()));
-  const key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
   const publishing = Date.now();
-  const published = JSON.parse(execFileSync(process.env.ASSAY, ["model", "publish", bundle, "--rpc", nodes[1].url, "--key", key, "--json"], { encoding: "utf8" }));
+  const published = JSON.parse(execFileSync(process.env.ASSAY, ["model", "publish", bundle, "--rpc", nodes[1].url, "--key", KEY, "--json"], { encoding: "utf8" }));
   const id = published.id ?? published.model;
   const again = { ...call, data: encodeFunctionData({ abi: predict, functionName: "predict", args: [id, features] }) };
   const fetched = await Promise.all(nodes.map((node) => until(`the fresh model on node ${node.index}`, () => node.call("eth_call", [again, "latest"]))));
@@ -115,7 +72,7 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   for (let round = 0; round < rounds; ++round) {
     const all = next() < 0.25;
     const victims = all ? nodes : [nodes[Math.floor(next() * 4)]];
-    for (let count = 0; count < 5; ++count) await transfer(nodes, chainId);
+    for (let count = 0; count < 5; ++count) await transfer(nodes, chainId, nonce++);
     await pause(next() * 600);
     await Promise.all(victims.map((node) => node.kill()));
     const left = nodes.filter((node) => !victims.includes(node));
