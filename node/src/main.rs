@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod demo;
 mod dev;
+mod disk;
 mod file;
 mod genesis;
 mod infer;

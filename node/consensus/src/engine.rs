@@ -27,6 +27,7 @@ use malachitebft_app_channel::{
     SyncContext, WalContext, start_engine,
 };
 use malachitebft_signing::Signer as _;
+use tokio::sync::oneshot;
 
 use crate::{
     Application, ApplicationError, Status,
@@ -45,6 +46,8 @@ const GOSSIP_SIZE: &str = "1 MiB";
 const SYNC_SIZE: &str = "16 MiB";
 /// Blocks asked for at a time by a node that is behind.
 const SYNC_BATCH: usize = 16;
+/// Longest wait for the engine to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Connections from one address: several nodes of one operator may share one.
 const CONNECTIONS_PER_ADDRESS: usize = 64;
 
@@ -147,6 +150,8 @@ impl NodeConfig for Config {
 #[derive(Debug)]
 pub struct Running {
     handle: EngineHandleDebug,
+    /// Closes when the application's thread ends.
+    application: oneshot::Receiver<()>,
     status: Arc<Status>,
 }
 
@@ -168,13 +173,24 @@ impl Running {
     /// Ends voting, and waits until it ended.
     pub async fn stop(self) {
         let EngineHandle { actor, handle } = self.handle.0;
-        let _ = actor.stop_and_wait(None, None).await;
-        let _ = handle.await;
+        let _ = actor.stop_and_wait(None, Some(FAREWELL)).await;
+        // An engine that hangs after a fault of the disk does not end by itself.
+        if !handle.is_finished() {
+            let _ = tokio::time::timeout(FAREWELL, handle).await;
+        }
     }
 
-    /// Waits until the engine ends by itself, which it does on a fault only.
+    /// Waits until voting ends by itself, which it does on a fault of this machine only:
+    /// [`Status::failed`] names it where it is known.
+    ///
+    /// The engine hangs when its log cannot be written, lest a restart sign two things; it lets the
+    /// application go, whose end is noticed here. A restart is safe: what was signed is in a log of
+    /// its own, written first.
     pub async fn ended(&mut self) {
-        let _ = (&mut self.handle.0.handle).await;
+        tokio::select! {
+            _ = &mut self.handle.0.handle => {}
+            _ = &mut self.application => {}
+        }
     }
 }
 
@@ -212,7 +228,7 @@ pub async fn start_with<W: Waiting + 'static>(
     let keypair = Keypair::ed25519_from_bytes(network.node_secret)
         .map_err(|error| ConsensusError::NodeKey(error.to_string()))?;
     let key = voter.as_ref().map(|voter| Arc::clone(&voter.key));
-    let signer = voter.map(|voter| EngineSigner::new(domain, voter));
+    let signer = voter.map(|voter| EngineSigner::new(domain, voter, Arc::clone(&status)));
     let verifier = EngineVerifier { domain };
     let (identity, consensus) = match (signer, &key) {
         (Some(signer), Some(key)) => {
@@ -270,11 +286,16 @@ pub async fn start_with<W: Waiting + 'static>(
         Arc::clone(&status),
         network,
     )?;
+    let (ending, ended) = oneshot::channel();
     std::thread::Builder::new()
         .name("application".into())
-        .spawn(move || application.run(consensus))
+        .spawn(move || {
+            application.run(consensus);
+            drop(ending);
+        })
         .map_err(ConsensusError::Thread)?;
     Ok(Running {
+        application: ended,
         handle: EngineHandleDebug(handle),
         status,
     })

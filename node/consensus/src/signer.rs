@@ -4,12 +4,11 @@
 //! first written to a log of its own, apart from the chain's data: a chain restored from a backup
 //! does not make the node forget what it said.
 
+mod log;
+
 use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
-    path::{Path, PathBuf},
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -25,12 +24,13 @@ use malachitebft_app::types::core::{
 };
 use malachitebft_signing::{Error as EngineError, Signer, VerificationResult, Verifier};
 
-use crate::context::{Account, Assay, Proposal, Seal, Vote};
+pub use log::{KeyFile, LastSigned};
 
-/// Bytes of an entry in the log: height, round, step, digest, block, and a checksum of them.
-const ENTRY_BYTES: usize = 8 + 4 + 1 + 32 + 32 + 4;
-/// Bytes of the log after which it is written anew with the newest height alone.
-const COMPACT_BYTES: u64 = 1 << 20;
+use crate::{
+    Status,
+    context::{Account, Assay, Proposal, Seal, Vote},
+};
+use log::Said;
 
 /// Says why something was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,26 @@ pub enum SignError {
         /// Entry, from 0.
         entry: usize,
     },
+    /// The file is no log of signatures.
+    #[error(
+        "{path}: not a log of signatures, or one from before their first version: name another file in keys.signed, and validate only when the chain is past what this key may have signed"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The log of signatures was written by another version of this program.
+    #[error(
+        "{path}: log of signatures of version {found}, this program reads {known}: use the program that wrote it"
+    )]
+    Version {
+        /// The log.
+        path: PathBuf,
+        /// Version found.
+        found: u32,
+        /// Version this program knows.
+        known: u32,
+    },
     /// The key cannot sign.
     #[error("key does not sign: {0}")]
     Key(String),
@@ -93,35 +113,6 @@ pub struct ValidatorKey {
     account: Address,
 }
 
-/// Where a validator's log of signatures lies.
-#[derive(Debug, Clone)]
-pub struct KeyFile(PathBuf);
-
-/// A place in the protocol where one thing may be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    round: u32,
-    step: u8,
-}
-
-/// What was signed at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said {
-    digest: B256,
-    /// The block; zero for none.
-    block: B256,
-}
-
-/// What was signed at the newest height, kept on disk before it is signed.
-#[derive(Debug)]
-pub struct LastSigned {
-    log: File,
-    path: PathBuf,
-    height: u64,
-    signed: BTreeMap<Place, Said>,
-    length: u64,
-}
-
 /// A validator's key, with the log of what it signed.
 #[derive(Debug)]
 pub struct Voter {
@@ -137,6 +128,7 @@ pub(crate) struct EngineSigner {
     domain: Domain,
     key: Arc<dyn Sign>,
     last: Arc<Mutex<LastSigned>>,
+    status: Arc<Status>,
 }
 
 /// Checks the engine's messages.
@@ -177,157 +169,13 @@ impl Sign for ValidatorKey {
     }
 }
 
-impl KeyFile {
-    /// Names the log of a key's signatures.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// Opens the log, making it when it is missing.
-    ///
-    /// # Errors
-    /// When it cannot be used, or is damaged.
-    pub fn open(&self) -> Result<LastSigned, SignError> {
-        LastSigned::open(&self.0)
-    }
-}
-
-impl LastSigned {
-    fn open(path: &Path) -> Result<Self, SignError> {
-        let failed = |source| SignError::Log {
-            path: path.into(),
-            source,
-        };
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let mut log = options.open(path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        log.read_to_end(&mut bytes).map_err(failed)?;
-        let mut last = Self {
-            log,
-            path: path.into(),
-            height: 0,
-            signed: BTreeMap::new(),
-            length: bytes.len() as u64,
-        };
-        let (entries, torn) = bytes.as_chunks::<ENTRY_BYTES>();
-        for (index, entry) in entries.iter().enumerate() {
-            let (height, place, said) = decode(entry).ok_or_else(|| SignError::Damaged {
-                path: path.into(),
-                entry: index,
-            })?;
-            last.note(height, place, said);
-        }
-        if !torn.is_empty() {
-            // The process died while it wrote an entry; nothing was signed for it yet.
-            let whole = bytes.len().saturating_sub(torn.len()) as u64;
-            last.log.set_len(whole).map_err(failed)?;
-            last.length = whole;
-        }
-        Ok(last)
-    }
-
-    /// Returns the newest height something was signed at.
-    #[must_use]
-    pub const fn height(&self) -> u64 {
-        self.height
-    }
-
-    /// Tells what was signed at a place of the newest height.
-    fn said(&self, height: u64, round: u32, step: u8) -> Option<Said> {
-        let signed = self.signed.get(&Place { round, step });
-        signed.copied().filter(|_| height == self.height)
-    }
-
-    /// Allows a digest at a place, once it is on disk.
-    fn allow(&mut self, height: u64, round: u32, step: u8, said: Said) -> Result<(), SignError> {
-        let place = Place { round, step };
-        let refuse = |what| SignError::SignedBefore {
-            height,
-            round,
-            what,
-            last: self.height,
-        };
-        if height < self.height {
-            return Err(refuse("at a later height"));
-        }
-        if height == self.height {
-            // The engine's log replays a height: what was signed is signed again, nothing else is.
-            match self.signed.get(&place) {
-                Some(before) if *before == said => return Ok(()),
-                Some(_) => return Err(refuse("another message")),
-                None => {}
-            }
-        }
-        self.write(height, place, said)
-            .map_err(|source| SignError::Log {
-                path: self.path.clone(),
-                source,
-            })?;
-        self.note(height, place, said);
-        Ok(())
-    }
-
-    fn write(&mut self, height: u64, place: Place, said: Said) -> io::Result<()> {
-        let entry = encode(height, place, said);
-        if self.length >= COMPACT_BYTES && height > self.height {
-            // A new height needs nothing of the old ones but their number, which the entry has.
-            let next = self.path.with_extension("next");
-            let mut file = File::create(&next)?;
-            file.write_all(&entry)?;
-            file.sync_all()?;
-            std::fs::rename(&next, &self.path)?;
-            self.log = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .open(&self.path)?;
-            self.length = self.log.seek(io::SeekFrom::End(0))?;
-            return Ok(());
-        }
-        self.log.write_all(&entry)?;
-        self.log.sync_data()?;
-        self.length += ENTRY_BYTES as u64;
-        Ok(())
-    }
-
-    fn note(&mut self, height: u64, place: Place, said: Said) {
-        if height > self.height {
-            self.height = height;
-            self.signed.clear();
-        }
-        self.signed.insert(place, said);
-    }
-}
-
-fn encode(height: u64, place: Place, said: Said) -> [u8; ENTRY_BYTES] {
-    let mut entry = [0; ENTRY_BYTES];
-    entry[..8].copy_from_slice(&height.to_be_bytes());
-    entry[8..12].copy_from_slice(&place.round.to_be_bytes());
-    entry[12] = place.step;
-    entry[13..45].copy_from_slice(said.digest.as_slice());
-    entry[45..77].copy_from_slice(said.block.as_slice());
-    let sum = keccak256(&entry[..77]);
-    entry[77..].copy_from_slice(&sum[..4]);
-    entry
-}
-
-fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<(u64, Place, Said)> {
-    let height = u64::from_be_bytes(*entry.first_chunk()?);
-    let round = u32::from_be_bytes(*entry.get(8..)?.first_chunk()?);
-    let step = *entry.get(12)?;
-    let digest = B256::from_slice(entry.get(13..45)?);
-    let block = B256::from_slice(entry.get(45..77)?);
-    let (place, said) = (Place { round, step }, Said { digest, block });
-    (encode(height, place, said) == *entry).then_some((height, place, said))
-}
-
 impl EngineSigner {
-    pub(crate) fn new(domain: Domain, voter: Voter) -> Self {
+    pub(crate) fn new(domain: Domain, voter: Voter, status: Arc<Status>) -> Self {
         Self {
             domain,
             key: voter.key,
             last: Arc::new(Mutex::new(voter.last)),
+            status,
         }
     }
 
@@ -378,9 +226,11 @@ impl EngineSigner {
         again.unwrap_or_else(|| SignedMessage::new(vote, SILENCE))
     }
 
-    fn report<T>(result: Result<T, SignError>) -> Result<T, EngineError> {
+    fn report<T>(&self, result: Result<T, SignError>) -> Result<T, EngineError> {
         result.map_err(|error| {
             tracing::error!(%error, "not signed");
+            // The engine ends for good when its signer fails.
+            self.status.fail(error.to_string());
             EngineError::from_source(error)
         })
     }
@@ -408,7 +258,7 @@ impl Signer<Assay> for EngineSigner {
         let digest = vote.digest(&self.domain);
         match self.sign_once(vote.height.0, vote.round, step, digest, block) {
             Err(error @ SignError::SignedBefore { .. }) => Ok(self.say_again(vote, step, &error)),
-            seal => Ok(SignedMessage::new(vote, Self::report(seal)?)),
+            seal => Ok(SignedMessage::new(vote, self.report(seal)?)),
         }
     }
 
@@ -423,7 +273,7 @@ impl Signer<Assay> for EngineSigner {
                 tracing::warn!(%error, "this node does not propose");
                 Ok(SignedMessage::new(proposal, SILENCE))
             }
-            seal => Ok(SignedMessage::new(proposal, Self::report(seal)?)),
+            seal => Ok(SignedMessage::new(proposal, self.report(seal)?)),
         }
     }
 
@@ -443,11 +293,7 @@ impl Signer<Assay> for EngineSigner {
     ) -> Result<ValidatorProof<Assay>, EngineError> {
         let statement = ValidatorProof::<Assay>::signing_bytes(&public_key, &peer_id);
         let seal = self.key.sign(self.domain.peer(&statement)).map(Seal);
-        Ok(ValidatorProof::new(
-            public_key,
-            peer_id,
-            Self::report(seal)?,
-        ))
+        Ok(ValidatorProof::new(public_key, peer_id, self.report(seal)?))
     }
 }
 

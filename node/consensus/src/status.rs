@@ -14,6 +14,7 @@ macro_rules! counters {
             /// Whether this node votes at the height under way.
             pub validates: AtomicBool,
             stopped: OnceLock<String>,
+            failed: OnceLock<String>,
         }
 
         impl Status {
@@ -63,6 +64,17 @@ impl Status {
     pub(crate) fn stop(&self, why: String) {
         // The first reason is the one that counts.
         let _ = self.stopped.set(why);
+        self.validates.store(false, Ordering::Relaxed);
+    }
+
+    /// Says which fault of this machine ended voting: the process must be started again.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    pub(crate) fn fail(&self, why: String) {
+        // What follows a first fault is its consequence.
+        let _ = self.failed.set(why);
         self.validates.store(false, Ordering::Relaxed);
     }
 

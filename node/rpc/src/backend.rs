@@ -45,6 +45,11 @@ pub trait Votes: std::fmt::Debug + Send + Sync {
 
     /// Lists numbers of what travels between nodes: peers, transactions, models.
     fn traffic(&self) -> Vec<(&'static str, u64)>;
+
+    /// Returns the bytes that are free on the disk of the data, where the system says.
+    fn disk_free_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Bounds on what one call may cost this machine.

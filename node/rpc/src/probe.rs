@@ -132,6 +132,9 @@ fn metrics(backend: &Backend) -> String {
         for (name, count) in votes.traffic() {
             put(&format!("network_{name}"), "gauge", count);
         }
+        if let Some(free) = votes.disk_free_bytes() {
+            put("disk_free_bytes", "gauge", free);
+        }
         text.push_str(&votes.engine_metrics());
     }
     text

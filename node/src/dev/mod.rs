@@ -18,7 +18,7 @@ use assay_types::Genesis;
 use choices::Choices;
 pub(crate) use options::Options;
 
-use crate::{cli::Failure, file::write_whole, serve};
+use crate::{cli::Failure, disk, file::write_whole, serve};
 
 /// Wei of one ether.
 const ETHER: u64 = 1_000_000_000_000_000_000;
@@ -78,7 +78,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 fn open(options: &Options) -> Result<Opened, Failure> {
     let store = match &options.datadir {
-        Some(folder) => Store::open(folder),
+        Some(folder) => {
+            disk::require_writable(folder, "data directory")?;
+            Store::open(folder)
+        }
         None => Store::in_memory(),
     };
     let store = store

@@ -22,7 +22,7 @@ use assay_types::{Domain, Genesis, RecoveredBlock, Transaction};
 use clap::Args;
 
 use super::config::Config;
-use crate::{cli::Failure, keys, limits::RpcLimits, serve};
+use crate::{cli::Failure, disk, keys, limits::RpcLimits, serve};
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -83,6 +83,7 @@ impl Waiting for FromThePool {
 pub(crate) fn run(options: &Run) -> Result<(), Failure> {
     log_to_stderr(options.log_json);
     let config = Config::read(&options.config)?;
+    require_disks(&config)?;
     let (chain, domain) = open(&config, options.examples)?;
     let voter = voter(&config)?;
     let machine = check_machine(voter.is_some())?;
@@ -123,6 +124,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
         let votes = Votes {
             status: Arc::clone(voting.status()),
             travel: Arc::clone(&travel),
+            data: config.data.clone(),
         };
         let backend = Backend::new(
             Arc::clone(&chain),
@@ -163,7 +165,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
             "started"
         );
         println!("Listening on {address}");
-        let outcome = wait(&mut voting).await;
+        let outcome = wait(&mut voting, &config).await;
         let _ = handle.stop();
         voting.stop().await;
         gossip.stop().await;
@@ -172,11 +174,26 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
     })
 }
 
-async fn wait(voting: &mut Running) -> Result<(), Failure> {
+async fn wait(voting: &mut Running, config: &Config) -> Result<(), Failure> {
     tokio::select! {
-        stopped = serve::stopped() => stopped,
-        () = voting.ended() => Err(Failure::failed("the consensus engine ended")
-            .hint("the log above says why; a restart goes on where it ended")),
+        stopped = serve::stopped() => return stopped,
+        () = voting.ended() => {}
+    }
+    // A disk that fails shows itself in whatever is written next: name the disk, not the writer.
+    require_disks(config)?;
+    let why = voting.status().failed().unwrap_or("the log above says why");
+    Err(Failure::failed(format!("voting ended: {why}"))
+        .hint("start the node again: it goes on where it ended"))
+}
+
+/// Refuses to go on without a disk that takes what is written.
+fn require_disks(config: &Config) -> Result<(), Failure> {
+    disk::require_writable(&config.data, "data")?;
+    match config.keys.signed.parent() {
+        Some(folder) if config.keys.validator.is_some() => {
+            disk::require_writable(folder, "folder of keys.signed")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -239,6 +256,8 @@ struct Travel {
 struct Votes {
     status: Arc<assay_consensus::Status>,
     travel: Arc<OnceLock<Travel>>,
+    /// Folder of the chain and the models.
+    data: PathBuf,
 }
 
 impl assay_rpc::Votes for Votes {
@@ -258,6 +277,10 @@ impl assay_rpc::Votes for Votes {
 
     fn engine_metrics(&self) -> String {
         assay_consensus::engine_metrics()
+    }
+
+    fn disk_free_bytes(&self) -> Option<u64> {
+        disk::free_bytes(&self.data)
     }
 
     fn traffic(&self) -> Vec<(&'static str, u64)> {

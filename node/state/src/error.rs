@@ -1,6 +1,6 @@
 //! What can go wrong with the store: always this machine's matter, never a block's.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use alloy_primitives::B256;
 
@@ -8,7 +8,7 @@ use alloy_primitives::B256;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The database failed.
-    #[error("database: {0}")]
+    #[error("database: {0}{remedy}", remedy = remedy(.0))]
     Database(#[from] Box<redb::Error>),
     /// The data directory cannot be made or opened.
     #[error("data directory {path}: {source}")]
@@ -63,6 +63,39 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Tells whether the disk failed: the store takes nothing more before it is opened again.
+    #[must_use]
+    pub const fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Database(error) => {
+                matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Says what to do about a failure of the database that a person can mend.
+fn remedy(error: &redb::Error) -> &'static str {
+    match error {
+        redb::Error::Io(error) => match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                ": free space on the disk of the data directory, then start the node again"
+            }
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                ": make the data directory writable, then start the node again"
+            }
+            _ => ": check the disk of the data directory, then start the node again",
+        },
+        redb::Error::PreviousIo => ": the disk failed before: see to it, then start the node again",
+        redb::Error::DatabaseAlreadyOpen => {
+            ": another process uses this data directory: stop it, or name another directory"
+        }
+        _ => "",
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ty),*) => {
         $(impl From<$error> for StateError {
@@ -82,3 +115,22 @@ from_redb!(
     redb::SavepointError,
     redb::SetDurabilityError
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: ErrorKind) -> StateError {
+        StateError::from(redb::StorageError::Io(kind.into()))
+    }
+
+    #[test]
+    fn failure_of_the_disk_says_what_to_do() {
+        let full = of(ErrorKind::StorageFull);
+        assert!(full.to_string().contains("free space"), "{full}");
+        let protected = of(ErrorKind::ReadOnlyFilesystem);
+        assert!(protected.to_string().contains("writable"), "{protected}");
+        assert!(full.is_of_the_disk() && protected.is_of_the_disk());
+        assert!(!StateError::Corrupt("block").is_of_the_disk());
+    }
+}

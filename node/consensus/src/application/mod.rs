@@ -61,6 +61,17 @@ pub enum ApplicationError {
     Wire(#[from] WireError),
 }
 
+impl ApplicationError {
+    /// Tells whether the disk failed, so that only another start can go on.
+    const fn ends_node(&self) -> bool {
+        match self {
+            Self::Chain(ChainError::Store(error)) => error.is_of_the_disk(),
+            Self::Sign(SignError::Log { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<assay_state::StateError> for ApplicationError {
     fn from(error: assay_state::StateError) -> Self {
         Self::Chain(error.into())
@@ -137,10 +148,16 @@ impl<W: Waiting> Application<W> {
         Ok(application)
     }
 
-    /// Answers the engine until it ends.
+    /// Answers the engine until it ends, or the store fails.
     pub(crate) fn run(mut self, mut questions: mpsc::Receiver<AppMsg<Assay>>) {
         while let Some(question) = questions.blocking_recv() {
             if let Err(error) = self.answer(question) {
+                if error.ends_node() {
+                    // The store takes nothing more in this process, whatever its disk does next.
+                    tracing::error!(%error, "this node cannot go on");
+                    self.status.fail(error.to_string());
+                    return;
+                }
                 // The engine goes on without an answer: a timeout, a nil vote, another try.
                 tracing::error!(%error, "question of the engine not answered");
             }

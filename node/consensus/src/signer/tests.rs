@@ -1,6 +1,6 @@
 //! What is signed once, said again, and never signed.
 
-use super::*;
+use super::{log::LastSigned, *};
 
 fn digest(byte: u8) -> B256 {
     B256::repeat_byte(byte)
@@ -58,7 +58,7 @@ fn refused_vote_is_said_again_where_that_binds_to_nothing() {
     let key = ValidatorKey::new(&[7; 32]).unwrap();
     let account = Account(key.account());
     let (key, last) = (Arc::new(key), open(&folder));
-    let signer = EngineSigner::new(domain, Voter { key, last });
+    let signer = EngineSigner::new(domain, Voter { key, last }, Arc::default());
     let say = |kind, round, block: NilOrVal<B256>| {
         let vote = Vote {
             kind,
@@ -107,7 +107,7 @@ fn torn_entry_is_dropped_and_a_damaged_one_refused() {
     assert_eq!(torn.height(), 1);
     torn.allow(2, 0, PREVOTE, said(2)).unwrap();
     assert_eq!(open(&folder).height(), 2);
-    bytes[20] ^= 1;
+    bytes[32] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let error = LastSigned::open(&path).unwrap_err();
     assert!(matches!(error, SignError::Damaged { entry: 0, .. }));
@@ -117,11 +117,36 @@ fn torn_entry_is_dropped_and_a_damaged_one_refused() {
 fn long_log_is_cut_to_the_newest_height() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = open(&folder);
-    last.length = COMPACT_BYTES;
+    last.length = 1 << 20;
     last.allow(8, 0, PREVOTE, said(1)).unwrap();
     last.allow(8, 0, PRECOMMIT, said(1)).unwrap();
     drop(last);
     let mut last = open(&folder);
-    assert_eq!(last.length, 2 * ENTRY_BYTES as u64);
+    let file = std::fs::metadata(folder.path().join("signed")).unwrap();
+    assert_eq!(file.len(), last.length);
+    assert!(last.length < 256);
     assert!(last.allow(8, 0, PREVOTE, said(2)).is_err());
+}
+
+#[test]
+fn log_without_the_mark_or_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signed");
+    open(&folder).allow(1, 0, PREVOTE, said(1)).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.starts_with(b"ASSAYSIG\0\0\0\x01"));
+    std::fs::write(&path, &bytes[12..]).unwrap();
+    let error = LastSigned::open(&path).unwrap_err();
+    assert!(matches!(error, SignError::Foreign { .. }), "{error}");
+    bytes[11] = 2;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = LastSigned::open(&path).unwrap_err();
+    assert!(
+        matches!(error, SignError::Version { found: 2, .. }),
+        "{error}"
+    );
+    // A head that was never whole: the process died while it made the file.
+    std::fs::write(&path, b"ASSAYSIG\0").unwrap();
+    assert_eq!(LastSigned::open(&path).unwrap().height(), 0);
+    assert_eq!(std::fs::read(&path).unwrap(), b"ASSAYSIG\0\0\0\x01");
 }

@@ -234,7 +234,7 @@ impl Node {
             key: Arc::clone(&self.key),
             last: KeyFile::new(&self.signed).open().unwrap(),
         };
-        let signer = EngineSigner::new(self.domain, voter);
+        let signer = EngineSigner::new(self.domain, voter, Arc::clone(&status));
         let hands = Hands::new(
             application.unwrap(),
             parts,
