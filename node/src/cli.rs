@@ -8,7 +8,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::Value;
 
-use crate::{demo, dev, genesis, infer, keys, model, network::localnet, node, receipt};
+use crate::{
+    demo, dev, doctor, genesis, infer, keys, model,
+    network::{init, localnet},
+    node, receipt,
+};
 
 /// On-chain inference that every validator recomputes.
 #[derive(Parser)]
@@ -38,6 +42,12 @@ enum Command {
     /// Run a network on this machine, a process for each validator.
     #[command(after_help = "Example: assay localnet --validators 4")]
     Localnet(localnet::Options),
+    /// Make the folder of a new node: keys and a configuration.
+    #[command(after_help = "Example: assay init alpha --name alpha")]
+    Init(init::Options),
+    /// Check whether this machine is fit for a node.
+    #[command(after_help = "Example: assay doctor --validator --config alpha/config.toml")]
+    Doctor(doctor::Options),
     /// Fetch the proof of an inference from a node.
     #[command(after_help = "Example: assay receipt 0x8f1c... --out receipt.json")]
     Receipt(receipt::Fetch),
@@ -67,7 +77,10 @@ const READERS: &[(&str, &[&str])] = &[
     ("", &["demo"]),
     ("Contract authors", &["dev", "infer"]),
     ("Risk teams", &["model"]),
-    ("Validators", &["node", "localnet", "keys", "genesis"]),
+    (
+        "Validators",
+        &["init", "doctor", "node", "localnet", "keys", "genesis"],
+    ),
     ("Auditors", &["receipt", "verify"]),
     ("", &["completions", "help"]),
 ];
@@ -174,6 +187,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Node(command) => node::run(command),
+        Command::Init(options) => init::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Localnet(options) => localnet::run(&options),
         Command::Receipt(args) => receipt::fetch(&args),
         Command::Verify(args) => receipt::verify(&args),

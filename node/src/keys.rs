@@ -123,8 +123,14 @@ pub(crate) fn password(file: Option<&Path>) -> Result<String, Failure> {
 /// Decrypts a key.
 pub(crate) fn decrypt(path: &Path, password: &str) -> Result<PrivateKeySigner, Failure> {
     PrivateKeySigner::decrypt_keystore(path, password).map_err(|error| {
-        Failure::failed(format!("{}: {error}", path.display()))
-            .hint("check the file and its password")
+        let text = error.to_string();
+        match text.contains("Mac Mismatch") {
+            true => Failure::failed(format!("{}: wrong password", path.display())).hint(format!(
+                "the password this key was made with, in the password file or {PASSWORD}"
+            )),
+            false => Failure::failed(format!("key {}: {text}", path.display()))
+                .hint("a keystore that `assay keys new` or `assay init` made"),
+        }
     })
 }
 
@@ -160,10 +166,13 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// Reads a secret of 32 bytes, as [`write_secret`] wrote its hex digits.
 pub(crate) fn read_secret(path: &Path) -> Result<[u8; 32], Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    hex::decode_to_array(text.trim())
-        .map_err(|_| Failure::failed(format!("{}: not 64 hex digits", path.display())))
+    let hint = format!("openssl rand -hex 32 > {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::failed(format!("node key {}: {error}", path.display())).hint(&hint)
+    })?;
+    hex::decode_to_array(text.trim()).map_err(|_| {
+        Failure::failed(format!("node key {}: not 64 hex digits", path.display())).hint(&hint)
+    })
 }
 
 /// Returns both coordinates of a key's point.

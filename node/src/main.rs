@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod dev;
 mod disk;
+mod doctor;
 mod file;
 mod genesis;
 mod infer;

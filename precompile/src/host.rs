@@ -24,6 +24,9 @@ const ENTRY_BYTES: u64 = 256;
 pub trait ModelSource: Send + Sync {
     /// Returns the bundle, or `None` when this node does not hold it.
     fn bundle(&self, model: B256) -> std::io::Result<Option<Bytes>>;
+
+    /// Learns that a bundle's bytes are not the model's, so that it can be fetched anew.
+    fn damaged(&self, _model: B256) {}
 }
 
 /// Says why this machine cannot run a model that the chain says is active. None of these may become
@@ -118,10 +121,13 @@ impl Host {
             .map_err(|source| HostFault::Io { model, source })?
             .ok_or(HostFault::Missing(model))?;
         let size_bytes = bytes.len() as u64;
-        let bundle = Bundle::read(bytes, self.limits.model_bytes)
-            .map_err(|source| HostFault::Damaged { model, source })?;
+        let bundle = Bundle::read(bytes, self.limits.model_bytes).map_err(|source| {
+            self.source.damaged(model);
+            HostFault::Damaged { model, source }
+        })?;
         let found = bundle.model_id().0;
         if found != model {
+            self.source.damaged(model);
             return Err(HostFault::Mixed { model, found });
         }
         let published = Published::open(bundle, &self.limits).map_err(|source| {

@@ -50,7 +50,7 @@ export class Validator {
 
   start() {
     const log = openSync(this.log, "a");
-    const args = ["node", "run", "--examples", "--config", join(this.folder, "config.toml")];
+    const args = ["node", "run", "--skip-doctor", "--examples", "--config", join(this.folder, "config.toml")];
     const [program, ...before] = [...(this.inside ?? []), this.program];
     this.process = spawn(program, [...before, ...args], { stdio: ["ignore", log, log] });
     this.ended = new Promise((done) => this.process.once("exit", (code, signal) => done(signal ?? code)));
@@ -150,4 +150,24 @@ export async function agree(nodes, height) {
     ensure(3 * Number(certificate.signedPower) > 2 * Number(certificate.totalPower), `height ${height}: no quorum`);
   }
   return blocks[0];
+}
+
+/// Makes another model of an example: the same graph under another name and publisher.
+export function fresh(publisher) {
+  const bytes = readFileSync(new URL("../../precompile/runtime/models/volatility.assay", import.meta.url));
+  const end = 16 + bytes.readUInt32LE(12);
+  const manifest = JSON.parse(bytes.subarray(16, end).toString());
+  // Rewritten in place: the manifest is canonical, its keys keep their order.
+  const text = Buffer.from(JSON.stringify({ ...manifest, name: "fresh", publisher }));
+  const header = Buffer.from(bytes.subarray(0, 16));
+  header.writeUInt32LE(text.length, 12);
+  return Buffer.concat([header, text, bytes.subarray(end)]);
+}
+
+/// Publishes a model through a node as an operator would, and returns its id.
+export function publish(node, path, bundle) {
+  writeFileSync(path, bundle);
+  const told = execFileSync(assay, ["model", "publish", path, "--rpc", node.url, "--key", KEY, "--json"], { encoding: "utf8" });
+  const published = JSON.parse(told);
+  return published.id ?? published.model;
 }

@@ -1,10 +1,9 @@
 // Four validators, four processes: one answer, one state, one certificate; then killed again and again.
 //   scripts/network-test [ROUNDS] [SEED]
-import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { KEY, account, agree, ensure, hex, pause, random, receipt, transfer, until, withNetwork } from "./network.mjs";
+import { account, agree, ensure, fresh, pause, publish, random, receipt, transfer, until, withNetwork } from "./network.mjs";
 
 const need = createRequire(new URL("../clients/package.json", import.meta.url));
 const { encodeFunctionData, parseAbi, serializeTransaction } = await import(need.resolve("viem"));
@@ -13,18 +12,6 @@ const rounds = Number(process.argv[2] ?? 10);
 const seed = process.argv[3] ?? "assay";
 const next = random(seed);
 
-/// Makes another model of an example: the same graph under another name and publisher.
-function fresh(publisher) {
-  const bytes = readFileSync(new URL("../../precompile/runtime/models/volatility.assay", import.meta.url));
-  const end = 16 + bytes.readUInt32LE(12);
-  const manifest = JSON.parse(bytes.subarray(16, end).toString());
-  // Rewritten in place: the manifest is canonical, its keys keep their order.
-  const text = Buffer.from(JSON.stringify({ ...manifest, name: "fresh", publisher }));
-  const header = Buffer.from(bytes.subarray(0, 16));
-  header.writeUInt32LE(text.length, 12);
-  return Buffer.concat([header, text, bytes.subarray(end)]);
-}
-
 let nonce = 0;
 await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "1000"], async (nodes, folder) => {
   nodes.forEach((node) => node.start());
@@ -32,6 +19,15 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   await Promise.all(nodes.map((node) => node.reach(2)));
   console.log(`four validators decide blocks ${((Date.now() - began) / 1000).toFixed(1)} s after their start`);
   const chainId = Number(await nodes[0].call("eth_chainId"));
+
+  // What the board, the alerts and the guide name is measured.
+  const measured = await (await fetch(`${nodes[0].url}/metrics`)).text();
+  for (const page of ["grafana.json", "alerts.yaml", "guides/validator.md"]) {
+    const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), "utf8");
+    const names = new Set(text.match(/\bassay_[a-z][a-z0-9_]*\b/g).filter((name) => !["assay_consensus", "assay_status"].includes(name)));
+    ensure(names.size > 5, `docs/${page} names ${names.size} metrics`);
+    for (const name of names) ensure(new RegExp(`^${name} `, "m").test(measured), `docs/${page} names ${name}, which is not measured`);
+  }
 
   // A contract calls a model: the same answer everywhere, in a call and in a transaction.
   const models = await nodes[0].call("assay_listModels");
@@ -54,11 +50,8 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   console.log(`a model's answer in block ${Number(block.number)}: one output hash on four nodes, ${records[0][0].outputHash}`);
 
   // A model is published through one node; the others fetch it, attest to it, and then everybody can call it.
-  const bundle = join(folder, "fresh.assay");
-  writeFileSync(bundle, fresh(account.address.toLowerCase()));
   const publishing = Date.now();
-  const published = JSON.parse(execFileSync(process.env.ASSAY, ["model", "publish", bundle, "--rpc", nodes[1].url, "--key", KEY, "--json"], { encoding: "utf8" }));
-  const id = published.id ?? published.model;
+  const id = publish(nodes[1], join(folder, "fresh.assay"), fresh(account.address.toLowerCase()));
   const again = { ...call, data: encodeFunctionData({ abi: predict, functionName: "predict", args: [id, features] }) };
   const fetched = await Promise.all(nodes.map((node) => until(`the fresh model on node ${node.index}`, () => node.call("eth_call", [again, "latest"]))));
   ensure(fetched.every((answer) => answer === answers[0]), "the fresh model answers other bits");

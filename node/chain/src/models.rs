@@ -104,6 +104,16 @@ impl ModelSource for StoredBundles {
     fn bundle(&self, model: B256) -> io::Result<Option<Bytes>> {
         self.0.get(model)
     }
+
+    fn damaged(&self, model: B256) {
+        tracing::error!(
+            %model,
+            "the stored bytes of a model are not the model's: set aside, to be fetched from peers; check this disk"
+        );
+        if let Err(error) = self.0.set_aside(model) {
+            tracing::error!(%model, %error, "a damaged bundle cannot be set aside");
+        }
+    }
 }
 
 /// The models this node holds.

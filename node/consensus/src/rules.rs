@@ -17,7 +17,9 @@ pub(crate) enum Broken {
         wanted: u64,
     },
     /// The block comes from the future.
-    #[error("timestamp is {found}, {now} is now, and its parent's is {parent}")]
+    #[error(
+        "timestamp is {found}, {now} is now, and its parent's is {parent}: the proposer's clock is fast or this one slow, run an NTP client and see `assay doctor --rpc URL`"
+    )]
     Future {
         /// The block's.
         found: u64,

@@ -71,9 +71,7 @@ pub enum SignError {
         entry: usize,
     },
     /// The file is no log of signatures.
-    #[error(
-        "{path}: not a log of signatures, or one from before their first version: name another file in keys.signed, and validate only when the chain is past what this key may have signed"
-    )]
+    #[error("{path}: not a log of signatures, or one from before their first version")]
     Foreign {
         /// The file.
         path: PathBuf,

@@ -329,6 +329,7 @@ impl Shared {
     fn survey(&self) -> Result<Survey, LibraryError> {
         let mut inner = self.lock();
         let inner = &mut *inner;
+        self.unsettle_lost(inner)?;
         let entries = inner.catalog.read(&self.chain, &inner.settled)?;
         let mut budget = self.held_bytes()?;
         let (mut survey, mut standings) = (Survey::default(), Vec::new());
@@ -344,6 +345,20 @@ impl Shared {
         }
         inner.standings = standings;
         Ok(survey)
+    }
+
+    /// Looks again for models whose bytes were here and are no more, because they were damaged.
+    fn unsettle_lost(&self, inner: &mut Inner) -> Result<(), LibraryError> {
+        let mut lost = Vec::new();
+        for id in &inner.settled {
+            if self.models.store().size_bytes(*id)?.is_none() {
+                lost.push(*id);
+            }
+        }
+        for id in lost {
+            inner.settled.remove(&id);
+        }
+        Ok(())
     }
 
     /// Attests to a model that is here; `None` when it is settled.

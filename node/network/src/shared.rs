@@ -53,6 +53,14 @@ macro_rules! counters {
             $($(#[$meta])* pub $name: u64,)*
         }
 
+        impl Counters {
+            /// Lists the numbers with their names.
+            #[must_use]
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(crate) struct Counts {
             $(pub(crate) $name: AtomicU64,)*
@@ -97,6 +105,8 @@ counters! {
     peers_of_another_chain,
     /// Connections refused at the gate.
     connections_refused,
+    /// Connections that came and did not get through the handshake: garbage, other protocols.
+    handshakes_failed,
     /// Peers banned.
     bans,
 }

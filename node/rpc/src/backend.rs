@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use assay_chain::{Chain, PreExecution};
 use assay_dev::Dev;
 use assay_pool::Pool;
@@ -46,10 +46,26 @@ pub trait Votes: std::fmt::Debug + Send + Sync {
     /// Lists numbers of what travels between nodes: peers, transactions, models.
     fn traffic(&self) -> Vec<(&'static str, u64)>;
 
+    /// Lists what this node signed about models and the chain does not show yet.
+    fn attestations(&self) -> Vec<Promised> {
+        Vec::new()
+    }
+
     /// Returns the bytes that are free on the disk of the data, where the system says.
     fn disk_free_bytes(&self) -> Option<u64> {
         None
     }
+}
+
+/// A validator's signature that a model is here, which the chain does not show yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promised {
+    /// The model.
+    pub model: B256,
+    /// The signature over the registry's attestation digest: r, s, v.
+    pub signature: Bytes,
+    /// The transaction that carries it; `None` while the account cannot pay for one.
+    pub transaction: Option<B256>,
 }
 
 /// Bounds on what one call may cost this machine.

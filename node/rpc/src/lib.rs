@@ -38,6 +38,6 @@ mod trace;
 mod txpool;
 mod web3;
 
-pub use backend::{Backend, CallLimits, Votes};
+pub use backend::{Backend, CallLimits, Promised, Votes};
 pub use error::RpcError;
 pub use server::{ServerError, ServerOptions, start};

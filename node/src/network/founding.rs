@@ -191,7 +191,8 @@ pub(crate) fn reopen(folder: &Path) -> Result<Vec<Member>, Failure> {
     }
 }
 
-fn make_keys(home: &Path) -> Result<PrivateKeySigner, Failure> {
+/// Makes the keys of a node in its folder: its own, the validator's, and its password.
+pub(crate) fn make_keys(home: &Path) -> Result<PrivateKeySigner, Failure> {
     let folder = home.join("keys");
     std::fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
     let mut secret = [0; 32];

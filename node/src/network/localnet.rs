@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.prepare {
         for member in &members {
             println!(
-                "assay node run --examples --config {}",
+                "assay node run --skip-doctor --examples --config {}",
                 member.config().display()
             );
         }

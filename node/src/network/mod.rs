@@ -2,6 +2,9 @@
 
 pub(crate) mod config;
 pub(crate) mod founding;
+pub(crate) mod init;
 pub(crate) mod localnet;
+pub(crate) mod preflight;
 pub(crate) mod processes;
+mod repeat;
 pub(crate) mod run;

@@ -68,7 +68,8 @@ impl Processes {
         let output = log.try_clone().map_err(|error| unusable(&path, &error))?;
         let examples = self.examples.then_some("--examples");
         Command::new(&program)
-            .args(["node", "run", "--config"])
+            // Several nodes share this machine: whether it is fast enough is not the question.
+            .args(["node", "run", "--skip-doctor", "--config"])
             .arg(member.config())
             .args(examples)
             .stdin(Stdio::null())

@@ -7,21 +7,23 @@ use std::{
 
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
-use assay_chain::{Chain, Models, PreExecution, Refusal, TransactionSource};
-use assay_consensus::{
-    KeyFile, Network, Peers, Running, Settings, Sign, ValidatorKey, Voter, Waiting, log_in,
-};
-use assay_dev::{FromPool, pin_examples};
+use assay_chain::{Chain, PreExecution, Refusal, TransactionSource};
+use assay_consensus::{Network, Peers, Running, Settings, Sign, Waiting, log_in};
+use assay_dev::FromPool;
 use assay_library::{Attester, Door, Librarian, SignFailed};
 use assay_network::{Multiaddr, Network as Gossip, NodeKey};
 use assay_pool::{Limits, Pool};
-use assay_rpc::Backend;
-use assay_runtime::{Limits as ModelLimits, numerics::selftest};
-use assay_state::{ModelStore, Store};
-use assay_types::{Domain, Genesis, RecoveredBlock, Transaction};
+use assay_rpc::{Backend, Promised};
+use assay_types::{Domain, RecoveredBlock, Transaction};
 use clap::Args;
 
-use super::config::Config;
+use super::{
+    config::Config,
+    preflight::{
+        check_machine, open, require_disks, require_ports, require_speed, voter, warn_of_stranger,
+    },
+    repeat,
+};
 use crate::{cli::Failure, disk, keys, limits::RpcLimits, serve};
 
 #[derive(Args)]
@@ -32,6 +34,9 @@ pub(crate) struct Run {
     /// Begin with the example models in the store, as `assay localnet` does.
     #[arg(long)]
     examples: bool,
+    /// Vote without measuring whether this machine is fast enough for the chain's blocks.
+    #[arg(long)]
+    skip_doctor: bool,
     /// Write logs as JSON, one object a line.
     #[arg(long)]
     log_json: bool,
@@ -84,9 +89,14 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
     log_to_stderr(options.log_json);
     let config = Config::read(&options.config)?;
     require_disks(&config)?;
+    require_ports(&config)?;
     let (chain, domain) = open(&config, options.examples)?;
     let voter = voter(&config)?;
     let machine = check_machine(voter.is_some())?;
+    if let Some(voter) = &voter {
+        warn_of_stranger(&chain, voter.key.account())?;
+        require_speed(&config, chain.head().header.gas_limit, options.skip_doctor)?;
+    }
     let pool = Arc::new(Pool::new(Limits::default()));
     serve::block_on(async {
         let network = Network {
@@ -98,7 +108,6 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
                 discover: config.consensus.discover,
             },
         };
-        require_free(config.consensus.listen)?;
         let [propose_timeout, vote_timeout, block_interval] = config.consensus.times();
         let settings = Settings {
             propose_timeout,
@@ -136,6 +145,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
         .watch_votes(Arc::new(votes));
         let backend = Arc::new(backend);
         let gossip = start_gossip(&config, gossip_key, domain, &chain, &pool, &backend).await?;
+        repeat::start(Arc::clone(&pool), gossip.clone());
         let librarian = Librarian::start(
             Arc::clone(&chain),
             pool,
@@ -184,17 +194,6 @@ async fn wait(voting: &mut Running, config: &Config) -> Result<(), Failure> {
     let why = voting.status().failed().unwrap_or("the log above says why");
     Err(Failure::failed(format!("voting ended: {why}"))
         .hint("start the node again: it goes on where it ended"))
-}
-
-/// Refuses to go on without a disk that takes what is written.
-fn require_disks(config: &Config) -> Result<(), Failure> {
-    disk::require_writable(&config.data, "data")?;
-    match config.keys.signed.parent() {
-        Some(folder) if config.keys.validator.is_some() => {
-            disk::require_writable(folder, "folder of keys.signed")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Makes what promises that models are here of the validator's key.
@@ -279,6 +278,17 @@ impl assay_rpc::Votes for Votes {
         assay_consensus::engine_metrics()
     }
 
+    fn attestations(&self) -> Vec<Promised> {
+        let librarian = self.travel.get().and_then(|all| all.librarian.as_ref());
+        let signed = librarian.map(Librarian::attestations).unwrap_or_default();
+        let shown = signed.into_iter().map(|one| Promised {
+            model: one.model,
+            signature: one.signature.into(),
+            transaction: one.sent,
+        });
+        shown.collect()
+    }
+
     fn disk_free_bytes(&self) -> Option<u64> {
         disk::free_bytes(&self.data)
     }
@@ -287,99 +297,12 @@ impl assay_rpc::Votes for Votes {
         let Some(travel) = self.travel.get() else {
             return Vec::new();
         };
-        let counts = travel.network.counters();
         let missing = travel.librarian.as_ref().map(Librarian::missing);
-        vec![
-            ("peers", travel.network.peers().len() as u64),
-            ("models_missing", missing.unwrap_or_default().len() as u64),
-            ("models_fetched", counts.models_fetched),
-            ("transactions_received", counts.transactions_received),
-            ("transactions_forwarded", counts.transactions_forwarded),
-            ("transactions_rejected", counts.transactions_rejected),
-            ("transactions_sent", counts.transactions_sent),
-        ]
+        let mut numbers = travel.network.counters().named();
+        numbers.push(("peers", travel.network.peers().len() as u64));
+        numbers.push(("models_missing", missing.unwrap_or_default().len() as u64));
+        numbers
     }
-}
-
-fn open(config: &Config, examples: bool) -> Result<(Arc<Chain>, Domain), Failure> {
-    let text = std::fs::read_to_string(&config.genesis)
-        .map_err(|error| Failure::failed(format!("{}: {error}", config.genesis.display())))?;
-    let genesis = Genesis::from_json(&text)
-        .map_err(|error| Failure::failed(format!("{}: {error}", config.genesis.display())))?;
-    let params = genesis.spec.assay.clone().ok_or_else(|| {
-        Failure::failed(format!(
-            "{}: no section config.assay: not a network's genesis",
-            config.genesis.display()
-        ))
-    })?;
-    let store = Store::open(&config.data)
-        .map_err(Failure::failed)?
-        .with_history(config.history.blocks);
-    let models = ModelStore::open(&config.data)
-        .map_err(|error| Failure::failed(format!("{}: {error}", config.data.display())))?;
-    let models = Models::new(models, ModelLimits::default(), params);
-    if examples {
-        pin_examples(&models).map_err(Failure::failed)?;
-    }
-    let chain = Chain::open(&genesis, store).map_err(Failure::failed)?;
-    let chain = Arc::new(chain.with_models(Arc::new(models)));
-    let genesis_hash = chain
-        .reader()
-        .and_then(|reader| Ok(reader.hash(0)?.unwrap_or(B256::ZERO)))
-        .map_err(Failure::failed)?;
-    let domain = Domain {
-        genesis_hash,
-        chain_id: chain.spec().chain_id,
-    };
-    Ok((chain, domain))
-}
-
-/// Opens the validator's key and its log of signatures.
-fn voter(config: &Config) -> Result<Option<Voter>, Failure> {
-    let Some(path) = &config.keys.validator else {
-        return Ok(None);
-    };
-    let password = keys::password(config.keys.password_file.as_deref())?;
-    let key = keys::decrypt(path, &password)?;
-    let key = ValidatorKey::new(&key.to_bytes().0)
-        .ok_or_else(|| Failure::failed(format!("{}: no key", path.display())))?;
-    let last = KeyFile::new(&config.keys.signed)
-        .open()
-        .map_err(Failure::failed)?;
-    Ok(Some(Voter {
-        key: Arc::new(key),
-        last,
-    }))
-}
-
-/// Compares this machine's bits with the golden digests before it may vote.
-fn check_machine(votes: bool) -> Result<String, Failure> {
-    let outcomes = selftest::run(&assay_runtime::numerics::Engine::single());
-    let wrong: Vec<&str> = outcomes
-        .iter()
-        .filter(|one| !one.passed())
-        .map(|one| one.rule)
-        .collect();
-    let digest = selftest::digest(&outcomes);
-    let isa = assay_runtime::numerics::Engine::single().isa().name();
-    if votes && !wrong.is_empty() {
-        return Err(Failure::failed(format!(
-            "this machine computes other bits than the specification in {}: it must not vote",
-            wrong.join(", ")
-        ))
-        .hint("assay model selftest"));
-    }
-    Ok(format!("{isa}, kernels {digest:016x}"))
-}
-
-/// Says plainly that a port is taken: the engine would only log it.
-fn require_free(listen: std::net::SocketAddr) -> Result<(), Failure> {
-    std::net::TcpListener::bind(listen)
-        .map(drop)
-        .map_err(|error| {
-            Failure::failed(format!("consensus.listen {listen}: {error}"))
-                .hint("another port in the configuration, or stop what listens there")
-        })
 }
 
 fn log_to_stderr(json: bool) {

@@ -27,6 +27,7 @@ pub use staging::{Progress, StagedFile, Staging, StagingError};
 const FOLDER: &str = "models";
 const STAGING_FOLDER: &str = "staging";
 const EXTENSION: &str = "assay";
+const DAMAGED_EXTENSION: &str = "damaged";
 
 /// Keeps bundles by model id.
 #[derive(Debug, Default)]
@@ -92,6 +93,19 @@ impl ModelStore {
         fs::rename(&temporary, file_of(folder, id))?;
         // The name itself must survive, too.
         File::open(folder)?.sync_all()
+    }
+
+    /// Puts a bundle that is not what its name says beside the others, so that it is here no more;
+    /// its bytes stay for whoever looks into it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(&self, id: B256) -> io::Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let kept = folder.join(format!("{id}.{DAMAGED_EXTENSION}"));
+        absent(fs::rename(file_of(folder, id), kept)).map(|_| ())
     }
 
     /// Tells how many bytes a bundle has; `None` when it is not here.

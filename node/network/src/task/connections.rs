@@ -80,6 +80,8 @@ impl Task {
                 if let ListenError::Denied { .. } = error {
                     add(&self.shared.counts.connections_refused, 1);
                     self.shared.changed();
+                } else {
+                    add(&self.shared.counts.handshakes_failed, 1);
                 }
                 tracing::debug!(address = %send_back_addr, %error, "connection refused");
             }

@@ -14,13 +14,14 @@ use crate::{
     Backend, RpcError, Votes,
     arguments::Arguments,
     json::quantity,
-    method::{Method, heavy},
+    method::{Method, heavy, light},
 };
 
 pub(crate) const METHODS: &[Method] = &[
     heavy("assay_getCertificate", certificate),
     heavy("assay_getDivergences", divergences),
     heavy("assay_getEvidence", evidence),
+    light("assay_getAttestations", attestations),
 ];
 
 /// Shows what decided a block, and who that was.
@@ -71,6 +72,20 @@ fn divergences(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> 
 
 fn evidence(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
     list(backend.chain.reader()?.evidence()?)
+}
+
+/// Shows this node's attestations that the chain does not show yet; anyone may submit them.
+fn attestations(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
+    let votes = backend.votes.as_ref();
+    let promised = votes.map(|votes| votes.attestations()).unwrap_or_default();
+    let each = promised.into_iter().map(|one| {
+        json!({
+            "model": one.model,
+            "signature": one.signature,
+            "transactionHash": one.transaction,
+        })
+    });
+    Ok(each.collect())
 }
 
 /// Answers what was kept as JSON, as it is.
