@@ -19,6 +19,7 @@ use crate::{
     file::write_whole,
     limits::RpcLimits,
     network::run::{self, Run},
+    progress::Progress,
     serve,
 };
 
@@ -186,8 +187,10 @@ fn import_blocks(chain: &Chain, path: &Path) -> Result<u64, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let mut rest: &[u8] = &bytes;
     let mut count = 0;
+    let progress = Progress::new("importing", bytes.len() as u64);
     while !rest.is_empty() {
         let offset = bytes.len() - rest.len();
+        progress.set(offset as u64);
         let at = |error| Failure::failed(format!("{} at byte {offset}: {error}", path.display()));
         let block = chain.decode(&mut rest).map_err(at)?;
         if block.header().number <= chain.head().header.number {
@@ -200,6 +203,7 @@ fn import_blocks(chain: &Chain, path: &Path) -> Result<u64, Failure> {
         chain.commit(&executed).map_err(Failure::failed)?;
         count += 1;
     }
+    progress.set(bytes.len() as u64);
     Ok(count)
 }
 
