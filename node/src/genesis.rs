@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, U256};
 use assay_chain::{ChainGenesis, Founder, Founders};
-use assay_types::{AssayParams, spec::DEFAULT_BLOCK_GAS_LIMIT};
+use assay_types::spec::DEFAULT_BLOCK_GAS_LIMIT;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
@@ -14,8 +14,6 @@ use crate::{
     serve,
 };
 
-/// Base fee of a network's first block.
-pub(crate) const BASE_FEE: u64 = 1_000_000_000;
 /// Blocks of an epoch unless another number is chosen.
 pub(crate) const EPOCH_BLOCKS: u64 = 100;
 
@@ -73,20 +71,15 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     });
     let validators: Vec<Founder> = validators.collect::<Result<_, Failure>>()?;
     let funds = options.funds.iter().map(|text| fund(text));
+    let founders = Founders {
+        validators,
+        admin: options.admin,
+        epoch_blocks: options.epoch_blocks,
+    };
     let genesis = ChainGenesis {
-        chain_id: options.chain_id,
-        timestamp: serve::machine_time(),
         gas_limit: options.gas_limit,
-        base_fee: BASE_FEE,
-        params: AssayParams::default(),
         accounts: funds.collect::<Result<_, _>>()?,
-        models: Vec::new(),
-        example_contract: false,
-        founders: Founders {
-            validators,
-            admin: options.admin,
-            epoch_blocks: options.epoch_blocks,
-        },
+        ..ChainGenesis::new(options.chain_id, serve::machine_time(), founders)
     };
     let count = options.validators.len();
     let genesis = genesis.build().map_err(Failure::failed)?;

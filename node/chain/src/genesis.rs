@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::{ChainConfig, Genesis as GenesisFile, GenesisAccount};
 use alloy_primitives::{Address, Bytes, U256, address, bytes};
-use assay_types::{AssayParams, Genesis, GenesisError};
+use assay_types::{AssayParams, Genesis, GenesisError, spec::DEFAULT_BLOCK_GAS_LIMIT};
 
 use crate::{
     Held,
@@ -17,6 +17,9 @@ const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920ca78fbf26c0
 const CREATE2_DEPLOYER_CODE: Bytes = bytes!(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
 );
+
+/// Base fee of the first block unless another is chosen.
+const BASE_FEE: u64 = 1_000_000_000;
 
 /// What is chosen about the first block of a chain.
 #[derive(Debug, Clone)]
@@ -42,6 +45,22 @@ pub struct ChainGenesis {
 }
 
 impl ChainGenesis {
+    /// Chooses the usual: the usual limits and fees, nobody rich, no models.
+    #[must_use]
+    pub fn new(chain_id: u64, timestamp: u64, founders: Founders) -> Self {
+        Self {
+            chain_id,
+            timestamp,
+            gas_limit: DEFAULT_BLOCK_GAS_LIMIT,
+            base_fee: BASE_FEE,
+            params: AssayParams::default(),
+            accounts: Vec::new(),
+            models: Vec::new(),
+            example_contract: false,
+            founders,
+        }
+    }
+
     /// Makes the genesis.
     ///
     /// # Errors

@@ -191,43 +191,69 @@ impl Message for VoteType {
     }
 }
 
-impl Message for Vote {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.kind.write(to)?;
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.block.write(to)?;
-        self.voter.write(to)
-    }
+/// Gives a message the form of its fields, one after the other.
+macro_rules! fields {
+    ($($message:ty { $($field:ident),* $(,)? })*) => {
+        $(impl Message for $message {
+            fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+                $(self.$field.write(to)?;)*
+                Ok(())
+            }
 
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            kind: VoteType::read(from)?,
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            block: NilOrVal::read(from)?,
-            voter: Account::read(from)?,
-        })
-    }
+            fn read(from: &mut Reader) -> Result<Self, WireError> {
+                Ok(Self { $($field: Message::read(from)?),* })
+            }
+        })*
+    };
 }
 
-impl Message for Proposal {
+fields!(
+    Vote { kind, height, round, block, voter }
+    Proposal { height, round, valid_round, block, proposer }
+    Announcement { height, round, valid_round, proposer, size_bytes, payload_hash, seal }
+    ProposedValue<Assay> { height, round, valid_round, proposer, value, validity }
+    PolkaCertificate<Assay> { height, round, value_id, polka_signatures }
+    RoundCertificate<Assay> { height, round, cert_type, round_signatures }
+    ExtendedCommitCertificate<Assay> { height, round, value_id, commit_signatures }
+);
+
+/// Gives lists of signatures their form: a count within a limit, then each.
+macro_rules! lists {
+    ($($signature:ty, $most:expr;)*) => {
+        $(impl Message for Vec<$signature> {
+            fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+                to.count("signatures", self.len())?;
+                self.iter().try_for_each(|one| one.write(to))
+            }
+
+            fn read(from: &mut Reader) -> Result<Self, WireError> {
+                from.list("signatures", $most, Message::read)
+            }
+        })*
+    };
+}
+
+lists!(
+    PolkaSignature<Assay>, SIGNERS;
+    // A round may have both votes of everyone.
+    RoundSignature<Assay>, SIGNERS * 2;
+    ExtendedCommitSignature<Assay>, SIGNERS;
+);
+
+fields!(
+    PolkaSignature<Assay> { address, signature }
+    RoundSignature<Assay> { vote_type, value_id, address, signature }
+);
+
+impl Message for ExtendedCommitSignature<Assay> {
     fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.valid_round.write(to)?;
-        self.block.0.write(to)?;
-        self.proposer.write(to)
+        self.address.write(to)?;
+        self.signature.write(to)
     }
 
     fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            valid_round: Round::read(from)?,
-            block: BlockId(B256::read(from)?),
-            proposer: Account::read(from)?,
-        })
+        let (account, seal) = (Account::read(from)?, Seal::read(from)?);
+        Ok(Self::new(account, seal, None))
     }
 }
 
@@ -239,6 +265,52 @@ impl<M: Message> Message for SignedMessage<Assay, M> {
 
     fn read(from: &mut Reader) -> Result<Self, WireError> {
         Ok(Self::new(M::read(from)?, Seal::read(from)?))
+    }
+}
+
+impl Message for u64 {
+    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+        to.u64(*self);
+        Ok(())
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, WireError> {
+        from.u64("number")
+    }
+}
+
+impl Message for BlockId {
+    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+        self.0.write(to)
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, WireError> {
+        B256::read(from).map(Self)
+    }
+}
+
+impl Message for Validity {
+    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+        to.u8(u8::from(self.is_valid()));
+        Ok(())
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, WireError> {
+        Ok(Self::from_bool(from.u8("validity", 1)? == 1))
+    }
+}
+
+impl Message for RoundCertificateType {
+    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
+        to.u8(u8::from(*self == Self::Precommit));
+        Ok(())
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, WireError> {
+        Ok(match from.u8("kind of certificate", 1)? {
+            0 => Self::Skip,
+            _ => Self::Precommit,
+        })
     }
 }
 
@@ -258,65 +330,6 @@ impl Message for SignedConsensusMsg<Assay> {
     }
 }
 
-impl Message for PolkaCertificate<Assay> {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.value_id.write(to)?;
-        to.count("signatures", self.polka_signatures.len())?;
-        self.polka_signatures.iter().try_for_each(|one| {
-            one.address.write(to)?;
-            one.signature.write(to)
-        })
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            value_id: B256::read(from)?,
-            polka_signatures: from.list("signatures", SIGNERS, |from| {
-                Ok(PolkaSignature::new(Account::read(from)?, Seal::read(from)?))
-            })?,
-        })
-    }
-}
-
-impl Message for RoundCertificate<Assay> {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        to.u8(u8::from(self.cert_type == RoundCertificateType::Precommit));
-        to.count("signatures", self.round_signatures.len())?;
-        self.round_signatures.iter().try_for_each(|one| {
-            one.vote_type.write(to)?;
-            one.value_id.write(to)?;
-            one.address.write(to)?;
-            one.signature.write(to)
-        })
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            cert_type: match from.u8("kind of certificate", 1)? {
-                0 => RoundCertificateType::Skip,
-                _ => RoundCertificateType::Precommit,
-            },
-            // A round may have both votes of everyone.
-            round_signatures: from.list("signatures", SIGNERS * 2, |from| {
-                Ok(RoundSignature::new(
-                    VoteType::read(from)?,
-                    NilOrVal::read(from)?,
-                    Account::read(from)?,
-                    Seal::read(from)?,
-                ))
-            })?,
-        })
-    }
-}
-
 impl Message for LivenessMsg<Assay> {
     fn write(&self, to: &mut Writer) -> Result<(), WireError> {
         match self {
@@ -331,30 +344,6 @@ impl Message for LivenessMsg<Assay> {
             0 => Self::Vote(SignedMessage::read(from)?),
             1 => Self::PolkaCertificate(PolkaCertificate::read(from)?),
             _ => Self::SkipRoundCertificate(RoundCertificate::read(from)?),
-        })
-    }
-}
-
-impl Message for Announcement {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.valid_round.write(to)?;
-        self.proposer.write(to)?;
-        to.u64(self.size_bytes);
-        self.payload_hash.write(to)?;
-        self.seal.write(to)
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            valid_round: Round::read(from)?,
-            proposer: Account::read(from)?,
-            size_bytes: from.u64("size of a proposal")?,
-            payload_hash: B256::read(from)?,
-            seal: Seal::read(from)?,
         })
     }
 }
@@ -413,29 +402,6 @@ impl Message for ValidatorProof<Assay> {
         let key = from.string("key", PEER_BYTES)?.to_vec();
         let peer = from.string("peer", PEER_BYTES)?.to_vec();
         Ok(Self::new(key, peer, Seal::read(from)?))
-    }
-}
-
-impl Message for ProposedValue<Assay> {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.valid_round.write(to)?;
-        self.proposer.write(to)?;
-        self.value.0.write(to)?;
-        to.u8(u8::from(self.validity.is_valid()));
-        Ok(())
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            valid_round: Round::read(from)?,
-            proposer: Account::read(from)?,
-            value: BlockId(B256::read(from)?),
-            validity: Validity::from_bool(from.u8("validity", 1)? == 1),
-        })
     }
 }
 
@@ -498,30 +464,5 @@ impl Message for Response<Assay> {
             start_height,
             values,
         )))
-    }
-}
-
-impl Message for ExtendedCommitCertificate<Assay> {
-    fn write(&self, to: &mut Writer) -> Result<(), WireError> {
-        self.height.write(to)?;
-        self.round.write(to)?;
-        self.value_id.write(to)?;
-        to.count("signatures", self.commit_signatures.len())?;
-        self.commit_signatures.iter().try_for_each(|one| {
-            one.address.write(to)?;
-            one.signature.write(to)
-        })
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, WireError> {
-        Ok(Self {
-            height: Height::read(from)?,
-            round: Round::read(from)?,
-            value_id: B256::read(from)?,
-            commit_signatures: from.list("signatures", SIGNERS, |from| {
-                let (account, seal) = (Account::read(from)?, Seal::read(from)?);
-                Ok(ExtendedCommitSignature::new(account, seal, None))
-            })?,
-        })
     }
 }

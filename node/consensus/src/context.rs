@@ -1,21 +1,21 @@
-//! The engine's vocabulary in our types: heights, votes, proposals, the validator set.
+//! The engine's vocabulary in our types: heights, votes, proposals; members.rs has the validator set.
 //!
 //! A key is known by its account alone: a signature is checked by recovering who made it, as a
 //! contract does. The value voted on is a block's hash.
 
 use std::fmt;
 
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolValue as _;
+use alloy_primitives::{Address, B256};
 use assay_types::{
-    Validator,
-    certificate::{SIGNATURE_BYTES, total_power},
+    certificate::SIGNATURE_BYTES,
     digest::{Ballot, Domain},
 };
 use bytes::Bytes;
 use malachitebft_app::types::core::{
-    self as engine, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType, VotingPower,
+    self as engine, LinearTimeouts, NilOrVal, Round, SignedExtension, ValidatorSet as _, VoteType,
 };
+
+use crate::members::{Member, Members};
 
 /// Names the types the engine works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +40,6 @@ pub struct BlockId(pub B256);
 /// The signature scheme: secp256k1 with recoverable signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recoverable;
-
-/// A validator as the engine sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    account: Account,
-    power: u64,
-}
-
-/// The validators of a height, in ascending order of their accounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Members(Vec<Member>);
 
 /// A vote of a validator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,70 +137,6 @@ impl Announcement {
     }
 }
 
-impl Members {
-    /// Takes the set of a height, as the contract keeps it.
-    #[must_use]
-    pub fn new(validators: &[Validator]) -> Self {
-        let mut members: Vec<Member> = validators
-            .iter()
-            .map(|one| Member {
-                account: Account(one.account),
-                power: one.power,
-            })
-            .collect();
-        members.sort_by_key(|member| member.account);
-        Self(members)
-    }
-
-    /// Returns the set as the rest of the node knows it.
-    #[must_use]
-    pub fn validators(&self) -> Vec<Validator> {
-        self.0
-            .iter()
-            .map(|member| Validator {
-                account: member.account.0,
-                power: member.power,
-            })
-            .collect()
-    }
-
-    /// Returns the account that proposes in a round; `None` for an empty set.
-    #[must_use]
-    pub fn proposer_at(&self, height: u64, round: u32) -> Option<Address> {
-        self.proposer(height, round).map(|drawn| drawn.account.0)
-    }
-
-    /// Chooses who proposes in a round: rounds of a height draw without putting back, by power, so
-    /// that a silent proposer is not drawn again until all others were.
-    ///
-    /// Spec: docs/spec/consensus.md, Proposers.
-    fn proposer(&self, height: u64, round: u32) -> Option<&Member> {
-        let mut left: Vec<&Member> = self.0.iter().collect();
-        let draws = usize::try_from(round).ok()?.checked_rem(left.len())?;
-        for draw in 0..=draws {
-            let total = left
-                .iter()
-                .fold(0_u64, |sum, one| sum.saturating_add(one.power));
-            let seed = keccak256((U256::from(height), U256::from(draw)).abi_encode());
-            let mut ticket: u64 = U256::from_be_bytes(seed.0)
-                .checked_rem(U256::from(total))?
-                .saturating_to();
-            let drawn = left.iter().position(|member| match ticket < member.power {
-                true => true,
-                false => {
-                    ticket -= member.power;
-                    false
-                }
-            })?;
-            if draw == draws {
-                return left.get(drawn).copied();
-            }
-            left.remove(drawn);
-        }
-        None
-    }
-}
-
 impl engine::Context for Assay {
     type Address = Account;
     type Height = Height;
@@ -228,7 +153,7 @@ impl engine::Context for Assay {
     fn select_proposer<'a>(&self, set: &'a Members, height: Height, round: Round) -> &'a Member {
         let round = round.as_u32().unwrap_or_default();
         set.proposer(height.0, round)
-            .or_else(|| set.0.first())
+            .or_else(|| set.get_by_index(0))
             .expect("invariant: the contract keeps no empty set, and start refuses one")
     }
 
@@ -320,38 +245,6 @@ impl engine::Value for BlockId {
 
     fn id(&self) -> B256 {
         self.0
-    }
-}
-
-impl engine::Validator<Assay> for Member {
-    fn address(&self) -> &Account {
-        &self.account
-    }
-
-    fn public_key(&self) -> &Account {
-        &self.account
-    }
-
-    fn voting_power(&self) -> VotingPower {
-        self.power
-    }
-}
-
-impl engine::ValidatorSet<Assay> for Members {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn total_voting_power(&self) -> VotingPower {
-        total_power(&self.validators())
-    }
-
-    fn get_by_address(&self, address: &Account) -> Option<&Member> {
-        self.0.iter().find(|member| member.account == *address)
-    }
-
-    fn get_by_index(&self, index: usize) -> Option<&Member> {
-        self.0.get(index)
     }
 }
 
@@ -467,61 +360,4 @@ impl engine::SigningScheme for Recoverable {
     fn encode_public_key(account: &Account) -> Vec<u8> {
         account.0.to_vec()
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn members(powers: &[u64]) -> Members {
-        let validators: Vec<Validator> = (1..)
-            .zip(powers)
-            .map(|(index, power)| Validator {
-                account: Address::with_last_byte(index),
-                power: *power,
-            })
-            .collect();
-        Members::new(&validators)
-    }
-
-    #[test]
-    fn rounds_of_a_height_draw_everyone_before_anyone_twice() {
-        let set = members(&[1, 1000, 3, 50]);
-        for height in 1..50 {
-            let drawn: BTreeSet<Account> = (0..4)
-                .map(|round| set.proposer(height, round).unwrap().account)
-                .collect();
-            assert_eq!(drawn.len(), 4);
-            let again = set.proposer(height, 4).unwrap();
-            assert_eq!(again, set.proposer(height, 0).unwrap());
-        }
-    }
-
-    #[test]
-    fn first_draw_follows_power() {
-        let set = members(&[10, 30, 60]);
-        let mut counts = [0_u32; 3];
-        for height in 0..3_000 {
-            let drawn = set.proposer(height, 0).unwrap().account.0[19];
-            counts[usize::from(drawn) - 1] += 1;
-        }
-        assert!((240..360).contains(&counts[0]), "{counts:?}");
-        assert!((810..990).contains(&counts[1]), "{counts:?}");
-        assert!((1_690..1_910).contains(&counts[2]), "{counts:?}");
-    }
-
-    #[test]
-    fn draw_is_the_one_the_specification_shows() {
-        let set = members(&[1, 1, 1, 1]);
-        let drawn: Vec<u8> = (0..4)
-            .map(|round| set.proposer(1, round).unwrap().account.0[19])
-            .collect();
-        assert_eq!(drawn, DRAWN_AT_HEIGHT_ONE);
-        assert!(members(&[]).proposer(1, 0).is_none());
-    }
-
-    /// Order of four equal validators at height 1 (docs/spec/consensus.md).
-    const DRAWN_AT_HEIGHT_ONE: [u8; 4] = [2, 1, 3, 4];
 }

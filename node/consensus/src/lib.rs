@@ -19,6 +19,7 @@ mod context;
 mod divergence;
 mod engine;
 mod evidence;
+mod members;
 mod proposal;
 mod rules;
 mod signer;
@@ -30,7 +31,8 @@ mod wire;
 
 pub use application::{Application, ApplicationError, Recompute, Stopped, Waiting};
 pub use codec::Codec;
-pub use context::{Account, Assay, BlockId, Height, Members, Part, Proposal, Seal, Vote};
+pub use context::{Account, Assay, BlockId, Height, Part, Proposal, Seal, Vote};
 pub use engine::{ConsensusError, Network, Peers, Running, Settings, log_in, start, start_with};
+pub use members::{Member, Members};
 pub use signer::{KeyFile, LastSigned, Sign, SignError, ValidatorKey, Voter};
 pub use status::{Status, engine_metrics};

@@ -3,10 +3,10 @@
 use std::fs;
 
 use alloy_primitives::keccak256;
+use assay_state::Store;
 use serde_json::json;
 
 use super::{
-    forger,
     market::Market,
     story::{PATIENCE_S, Story, ether, late},
 };
@@ -35,12 +35,10 @@ impl Story {
             processes.stop(LIAR);
             Ok(())
         })?;
-        forger::overwrite(
-            &liar.folder.join("data"),
-            market.prices,
-            market.price_slot(),
-            ether(200),
-        )?;
+        let data = liar.folder.join("data");
+        Store::open(&data)
+            .and_then(|store| store.damage(market.prices, market.price_slot(), ether(FALSE_PRICE)))
+            .map_err(|error| Failure::failed(format!("{}: {error}", data.display())))?;
         self.with(|processes| processes.start_again(LIAR, liar))?;
         self.follow(LIAR)?;
         let raw = market.sign_loan(self.client(0)?, &self.wallet, ether(SECOND_LOAN))?;

@@ -1,6 +1,5 @@
 //! `assay demo`: a network on this machine, and everything it promises, step by step.
 
-mod forger;
 mod lend;
 mod lie;
 mod market;

@@ -11,7 +11,7 @@ use assay_chain::{ChainGenesis, Founder, Founders, Models};
 use assay_dev::{Accounts, DEFAULT_MNEMONIC, pin_examples};
 use assay_runtime::Limits as ModelLimits;
 use assay_state::ModelStore;
-use assay_types::{AssayParams, spec::DEFAULT_BLOCK_GAS_LIMIT};
+use assay_types::AssayParams;
 use rand::RngCore as _;
 
 use super::config::{Config, Consensus, Gossip, History, Keys, Rpc};
@@ -103,20 +103,16 @@ pub(crate) fn found(plan: &Plan, folder: &Path) -> Result<Vec<Member>, Failure> 
         true => example_models()?,
         false => Vec::new(),
     };
+    let founders = Founders {
+        validators: founders,
+        admin: accounts.first().copied(),
+        epoch_blocks: genesis::EPOCH_BLOCKS,
+    };
     let genesis = ChainGenesis {
-        chain_id: plan.chain_id,
-        timestamp: serve::machine_time(),
-        gas_limit: DEFAULT_BLOCK_GAS_LIMIT,
-        base_fee: genesis::BASE_FEE,
-        params: AssayParams::default(),
         accounts: funded,
         models,
         example_contract: plan.examples,
-        founders: Founders {
-            validators: founders,
-            admin: accounts.first().copied(),
-            epoch_blocks: genesis::EPOCH_BLOCKS,
-        },
+        ..ChainGenesis::new(plan.chain_id, serve::machine_time(), founders)
     };
     let genesis = genesis.build().map_err(Failure::failed)?;
     let text = serde_json::to_string_pretty(genesis.file()).map_err(Failure::failed)?;

@@ -15,6 +15,7 @@
 
 mod chain;
 mod codec;
+mod damage;
 mod error;
 mod logs;
 mod models;

@@ -16,8 +16,9 @@ use malachitebft_app::{
 use super::{Application, ApplicationError, Waiting};
 use crate::{
     Status,
-    context::{Announcement, Assay, BlockId, Height, Members, Part},
+    context::{Announcement, Assay, BlockId, Height, Part},
     divergence::Report,
+    members::Members,
     proposal::{Arrived, Candidate},
     rules,
 };

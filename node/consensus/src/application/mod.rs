@@ -32,8 +32,9 @@ pub use seams::{Recompute, Waiting};
 use crate::{
     Status,
     clock::Clock,
-    context::{Account, Assay, BlockId, Height, Members},
+    context::{Account, Assay, BlockId, Height},
     evidence::Evidence,
+    members::Members,
     proposal::Arrived,
     signer::{Sign, SignError},
     streams::Streams,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use alloy_primitives::{B256, U256};
 use assay_chain::{Chain, ChainGenesis, Founder, Founders};
 use assay_state::Store;
-use assay_types::{AssayParams, Block, ChainSpec, StateChanges, Validator};
+use assay_types::{Block, ChainSpec, StateChanges, Validator};
 use malachitebft_app::types::PeerId;
 
 use super::{
@@ -64,22 +64,12 @@ pub(super) fn foundation(validators: u8) -> &'static Foundation {
             public_key: (U256::from(1), U256::from(index)),
             power: 10,
         });
-        let choices = ChainGenesis {
-            chain_id: CHAIN_ID,
-            timestamp: 1,
-            gas_limit: 60_000_000,
-            base_fee: 1_000_000_000,
-            params: AssayParams::default(),
-            accounts: Vec::new(),
-            models: Vec::new(),
-            example_contract: false,
-            founders: Founders {
-                validators: founders.collect(),
-                admin: None,
-                epoch_blocks: 10,
-            },
+        let founders = Founders {
+            validators: founders.collect(),
+            admin: None,
+            epoch_blocks: 10,
         };
-        let genesis = choices.build().unwrap();
+        let genesis = ChainGenesis::new(CHAIN_ID, 1, founders).build().unwrap();
         let state = genesis.state();
         let root = Store::in_memory().unwrap().root(&state).unwrap().root;
         let block = genesis.block(root);

@@ -20,6 +20,7 @@
 mod checks;
 mod engine;
 mod founding;
+#[path = "../../tests/validators/liars.rs"]
 mod liars;
 mod node;
 mod plan;
@@ -32,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Settings;
+use crate::{Recompute, Settings, Sign, SignError, ValidatorKey};
 
 /// Seeds of a usual run.
 const SEEDS: u64 = 1_000;

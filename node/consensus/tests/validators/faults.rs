@@ -7,74 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, B256};
-use assay_chain::{Attributes, Chain, ChainError, Executed, TransactionSource};
-use assay_consensus::{Recompute, Sign, SignError, ValidatorKey};
-use assay_types::{RecoveredBlock, certificate::SIGNATURE_BYTES};
+use alloy_primitives::B256;
+use assay_consensus::Sign;
 use serde_json::Value;
 
+use crate::liars::{FalseKey, OtherTaste, WRONG_ROOT, WrongRoot};
 use crate::nodes::{Node, PROPOSE_TIMEOUT, Plan, addresses, genesis, key, turn};
-
-const WRONG_ROOT: B256 = B256::repeat_byte(0xad);
-
-/// A machine whose results are wrong: it proposes them, and believes them.
-#[derive(Debug)]
-struct WrongResults(Arc<Chain>);
-
-impl Recompute for WrongResults {
-    fn build(
-        &self,
-        attributes: &Attributes,
-        source: &mut dyn TransactionSource,
-    ) -> Result<Executed, ChainError> {
-        let mut executed = self.0.build(attributes, source)?;
-        let (mut block, senders) = executed.block.into_parts();
-        block.header.state_root = WRONG_ROOT;
-        let block = RecoveredBlock::with_senders(block, senders);
-        executed.block = block.expect("invariant: the senders are the block's own");
-        Ok(executed)
-    }
-
-    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
-        self.0.execute(block)
-    }
-}
-
-/// A machine that pays its fees elsewhere, so that its blocks are not its twin's.
-#[derive(Debug)]
-struct OtherTaste(Arc<Chain>);
-
-impl Recompute for OtherTaste {
-    fn build(
-        &self,
-        attributes: &Attributes,
-        source: &mut dyn TransactionSource,
-    ) -> Result<Executed, ChainError> {
-        let attributes = Attributes {
-            beneficiary: Address::repeat_byte(1),
-            ..attributes.clone()
-        };
-        self.0.build(&attributes, source)
-    }
-
-    fn execute(&self, block: RecoveredBlock) -> Result<Executed, ChainError> {
-        self.0.execute(block)
-    }
-}
-
-/// A key that signs something else than it is asked to.
-#[derive(Debug)]
-struct Liar(ValidatorKey);
-
-impl Sign for Liar {
-    fn account(&self) -> Address {
-        self.0.account()
-    }
-
-    fn sign(&self, digest: B256) -> Result<[u8; SIGNATURE_BYTES], SignError> {
-        self.0.sign(digest ^ B256::with_last_byte(1))
-    }
-}
 
 /// Starts four validators, the last by another plan.
 async fn three_and(faulty: Plan) -> (tempfile::TempDir, Vec<SocketAddr>, Vec<Node>) {
@@ -106,7 +44,7 @@ fn agree(honest: &[Node], height: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_results_are_refused_and_their_proposer_is_named() {
     let _turn = turn().await;
-    let plan = Plan::validator(3).with_machine(|chain| Arc::new(WrongResults(chain)));
+    let plan = Plan::validator(3).with_machine(|chain| Arc::new(WrongRoot(chain)));
     let (_folder, _all, nodes) = three_and(plan).await;
     let honest = &nodes[..3];
     let named = |node: &Node| {
@@ -137,7 +75,7 @@ async fn wrong_results_are_refused_and_their_proposer_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn false_signatures_count_for_nothing() {
     let _turn = turn().await;
-    let plan = Plan::validator(3).with_key(Liar(key(3)));
+    let plan = Plan::validator(3).with_key(FalseKey(key(3)));
     let (_folder, _all, nodes) = three_and(plan).await;
     let honest = &nodes[..3];
     for node in honest {

@@ -3,4 +3,7 @@
 
 mod agreement;
 mod faults;
+mod liars;
 mod nodes;
+
+use assay_consensus::{Recompute, Sign, SignError, ValidatorKey};

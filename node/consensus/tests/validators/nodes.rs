@@ -16,7 +16,7 @@ use assay_consensus::{
     log_in, start_with,
 };
 use assay_state::Store;
-use assay_types::{AssayParams, Domain, Genesis, RecoveredBlock, Transaction, Validator};
+use assay_types::{Domain, Genesis, RecoveredBlock, Transaction, Validator};
 
 /// Longest wait for something that takes a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -85,20 +85,14 @@ pub(crate) fn genesis(validators: u8) -> Genesis {
         public_key: (U256::from(1), U256::from(index)),
         power: 10,
     });
+    let founders = Founders {
+        validators: founders.collect(),
+        admin: None,
+        epoch_blocks: 10,
+    };
     let choices = ChainGenesis {
-        chain_id: CHAIN_ID,
-        timestamp: 1,
-        gas_limit: 60_000_000,
-        base_fee: 1_000_000_000,
-        params: AssayParams::default(),
         accounts: vec![(transfer().1, U256::from(10).pow(U256::from(18)))],
-        models: Vec::new(),
-        example_contract: false,
-        founders: Founders {
-            validators: founders.collect(),
-            admin: None,
-            epoch_blocks: 10,
-        },
+        ..ChainGenesis::new(CHAIN_ID, 1, founders)
     };
     choices.build().unwrap()
 }

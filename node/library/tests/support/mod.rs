@@ -23,7 +23,7 @@ use assay_precompile::registry::Status;
 use assay_runtime::{Limits, bundle::Bundle};
 use assay_state::{ModelStore, Store};
 use assay_types::{
-    AssayParams, Genesis, StateView as _, Transaction,
+    Genesis, StateView as _, Transaction,
     contracts::{IModelRegistry, registry as slots},
 };
 use bytes::Bytes;
@@ -72,23 +72,17 @@ pub(crate) fn genesis(validators: &[PrivateKeySigner], publisher: Address) -> Ge
         .rev()
         .skip(1)
         .map(PrivateKeySigner::address);
+    let founders = Founders {
+        validators: founders.collect(),
+        admin: None,
+        epoch_blocks: 10,
+    };
     let genesis = ChainGenesis {
-        chain_id: CHAIN_ID,
-        timestamp: 1,
-        gas_limit: 60_000_000,
-        base_fee: 1_000_000_000,
-        params: AssayParams::default(),
         accounts: rich
             .chain([publisher])
             .map(|account| (account, U256::from(100 * ETHER)))
             .collect(),
-        models: Vec::new(),
-        example_contract: false,
-        founders: Founders {
-            validators: founders.collect(),
-            admin: None,
-            epoch_blocks: 10,
-        },
+        ..ChainGenesis::new(CHAIN_ID, 1, founders)
     };
     genesis.build().unwrap()
 }

@@ -1,4 +1,4 @@
-//! The faulty validator's machine and key.
+//! A faulty validator's machines and key, for networks in real and in virtual time.
 
 use std::sync::Arc;
 
@@ -6,11 +6,14 @@ use alloy_primitives::{Address, B256};
 use assay_chain::{Attributes, Chain, ChainError, Executed, TransactionSource};
 use assay_types::{RecoveredBlock, certificate::SIGNATURE_BYTES};
 
-use crate::{Recompute, Sign, SignError, ValidatorKey};
+use super::{Recompute, Sign, SignError, ValidatorKey};
+
+/// The state root of whoever lies about it.
+pub(crate) const WRONG_ROOT: B256 = B256::repeat_byte(0xad);
 
 /// A machine that proposes blocks with a wrong state root, and believes them.
 #[derive(Debug)]
-pub(super) struct WrongRoot(pub(super) Arc<Chain>);
+pub(crate) struct WrongRoot(pub(crate) Arc<Chain>);
 
 impl Recompute for WrongRoot {
     fn build(
@@ -20,7 +23,7 @@ impl Recompute for WrongRoot {
     ) -> Result<Executed, ChainError> {
         let mut executed = self.0.build(attributes, source)?;
         let (mut block, senders) = executed.block.into_parts();
-        block.header.state_root = B256::repeat_byte(0xad);
+        block.header.state_root = WRONG_ROOT;
         let block = RecoveredBlock::with_senders(block, senders);
         executed.block = block.expect("the senders are the block's own");
         Ok(executed)
@@ -33,7 +36,7 @@ impl Recompute for WrongRoot {
 
 /// A machine that pays its fees elsewhere: its blocks are valid, and not its twin's.
 #[derive(Debug)]
-pub(super) struct OtherTaste(pub(super) Arc<Chain>);
+pub(crate) struct OtherTaste(pub(crate) Arc<Chain>);
 
 impl Recompute for OtherTaste {
     fn build(
@@ -56,7 +59,7 @@ impl Recompute for OtherTaste {
 
 /// A key that signs something else than it is asked to.
 #[derive(Debug)]
-pub(super) struct FalseKey(pub(super) ValidatorKey);
+pub(crate) struct FalseKey(pub(crate) ValidatorKey);
 
 impl Sign for FalseKey {
     fn account(&self) -> Address {
