@@ -42,3 +42,56 @@ fn waiting_since(pool: &Pool, arrivals: u64) -> Vec<Bytes> {
     let encoded = old.iter().map(|one| one.transaction.encoded_2718().into());
     encoded.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::{SignableTransaction as _, TxEip1559};
+    use alloy_primitives::{Address, Signature, U256};
+    use assay_pool::Admission;
+    use assay_types::{Account, Transaction};
+
+    use super::*;
+
+    fn admit(pool: &Pool, sender: u8, nonce: u64) -> Bytes {
+        let fields = TxEip1559 {
+            chain_id: 1,
+            nonce,
+            gas_limit: 21_000,
+            max_fee_per_gas: 100,
+            value: U256::from(sender),
+            ..TxEip1559::default()
+        };
+        let transaction = Transaction::Eip1559(fields.into_signed(Signature::test_signature()));
+        let encoded = transaction.encoded_2718().into();
+        let admission = Admission {
+            account: Account {
+                balance: U256::from(10_u64.pow(18)),
+                ..Account::default()
+            },
+            chain_id: 1,
+            block_gas_limit: 60_000_000,
+            gas_cap: None,
+            intrinsic_gas: 21_000,
+            blobs: false,
+        };
+        let sender = Address::repeat_byte(sender);
+        pool.admit(transaction, sender, &admission).unwrap();
+        encoded
+    }
+
+    #[test]
+    fn what_waits_since_the_time_before_is_sent_again_the_oldest_first() {
+        let pool = Pool::default();
+        let second_sender_first = admit(&pool, 2, 0);
+        let first_sender = admit(&pool, 1, 0);
+        // A gap before it: not executable, and nobody's business yet.
+        admit(&pool, 3, 5);
+        let before = pool.arrivals();
+        admit(&pool, 4, 0);
+        assert_eq!(
+            waiting_since(&pool, before),
+            [second_sender_first, first_sender]
+        );
+        assert!(waiting_since(&pool, 0).is_empty());
+    }
+}
