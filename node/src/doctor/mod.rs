@@ -143,7 +143,7 @@ fn of_config(config: &Config, votes: bool) -> Vec<Check> {
         checks.push(Check::of("validator key", account(config, path)));
         checks.push(Check::of("signature log", signatures(config)));
         if let Some(folder) = config.keys.signed.parent() {
-            checks.push(machine::folder("its folder", folder));
+            checks.push(machine::folder("signature folder", folder));
         }
     }
     if let Some(gas_limit) = gas_limit.filter(|_| votes) {
