@@ -52,8 +52,8 @@ struct Receipt {
     decision: Decided,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Update {
     next_set_hash: B256,
     requests_before: Vec<B256>,
@@ -75,14 +75,7 @@ impl InferenceReceipt {
     /// # Errors
     /// When the text is too long, no receipt, or a receipt over a limit.
     pub fn from_json(text: &str) -> Result<Self, ReceiptError> {
-        if text.len() > MAX_TEXT_BYTES {
-            return Err(ReceiptError::TooLarge {
-                what: "text in bytes",
-                limit: MAX_TEXT_BYTES,
-                got: text.len(),
-            });
-        }
-        let receipt = Self::try_from(serde_json::from_str::<Receipt>(text)?)?;
+        let receipt = Self::try_from(serde_json::from_str::<Receipt>(bounded(text)?)?)?;
         receipt.check_limits()?;
         Ok(receipt)
     }
@@ -100,6 +93,50 @@ impl SetUpdate {
             requests_after: self.requests_after.clone(),
             decision: Decided::from(&self.decision),
         })?)
+    }
+
+    /// Reads an update written as JSON.
+    ///
+    /// # Errors
+    /// When the text is too long, no update, or an update over a limit.
+    pub fn from_json(text: &str) -> Result<Self, ReceiptError> {
+        let update = serde_json::from_str::<Update>(bounded(text)?)?;
+        let update = Self {
+            next_set_hash: update.next_set_hash,
+            requests_before: update.requests_before,
+            requests_after: update.requests_after,
+            decision: update.decision.try_into()?,
+        };
+        update.check_limits()?;
+        Ok(update)
+    }
+}
+
+fn bounded(text: &str) -> Result<&str, ReceiptError> {
+    match text.len() {
+        0..=MAX_TEXT_BYTES => Ok(text),
+        got => Err(ReceiptError::TooLarge {
+            what: "text in bytes",
+            limit: MAX_TEXT_BYTES,
+            got,
+        }),
+    }
+}
+
+impl TryFrom<Decided> for Decision {
+    type Error = ReceiptError;
+
+    fn try_from(decided: Decided) -> Result<Self, ReceiptError> {
+        let validators = decided.validators.iter().map(|member| Validator {
+            account: member.account,
+            power: member.power.to(),
+        });
+        Ok(Self {
+            header: decided.header,
+            round: narrow("round", decided.round)?,
+            signatures: decided.signatures.iter().map(|one| one.0).collect(),
+            validators: validators.collect(),
+        })
     }
 }
 
@@ -147,11 +184,7 @@ impl TryFrom<Receipt> for InferenceReceipt {
     type Error = ReceiptError;
 
     fn try_from(receipt: Receipt) -> Result<Self, ReceiptError> {
-        let (record, decision) = (receipt.record, receipt.decision);
-        let validators = decision.validators.iter().map(|member| Validator {
-            account: member.account,
-            power: member.power.to(),
-        });
+        let record = receipt.record;
         Ok(Self {
             record: InferenceRecord {
                 transaction_index: narrow("transactionIndex", record.transaction_index)?,
@@ -169,12 +202,7 @@ impl TryFrom<Receipt> for InferenceReceipt {
             branch: receipt.branch,
             requests_before: receipt.requests_before,
             requests_after: receipt.requests_after,
-            decision: Decision {
-                header: decision.header,
-                round: narrow("round", decision.round)?,
-                signatures: decision.signatures.iter().map(|one| one.0).collect(),
-                validators: validators.collect(),
-            },
+            decision: receipt.decision.try_into()?,
         })
     }
 }

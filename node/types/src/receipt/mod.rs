@@ -193,7 +193,7 @@ impl InferenceReceipt {
             })?;
         let count = self.count;
         let digest = sha256(&RecordsRequest { count, root }.encode());
-        let got = self.requests_hash(digest);
+        let got = requests_hash(&self.requests_before, digest, &self.requests_after);
         let expected = header.requests_hash.ok_or(ReceiptError::Header)?;
         if got != expected {
             return Err(ReceiptError::Requests { expected, got });
@@ -210,34 +210,10 @@ impl InferenceReceipt {
         self.decision.decode_header()
     }
 
-    /// Hashes the block's requests, the one of records given by its digest. Spec: EIP-7685.
-    fn requests_hash(&self, digest: B256) -> B256 {
-        let mut hash = Sha256::new();
-        for one in &self.requests_before {
-            hash.update(one);
-        }
-        hash.update(digest);
-        for one in &self.requests_after {
-            hash.update(one);
-        }
-        B256::from_slice(&hash.finalize())
-    }
-
     fn check_limits(&self) -> Result<(), ReceiptError> {
-        let decision = &self.decision;
-        for (what, got, limit) in [
-            ("branch", self.branch.len(), MAX_BRANCH),
-            ("requestsBefore", self.requests_before.len(), MAX_REQUESTS),
-            ("requestsAfter", self.requests_after.len(), MAX_REQUESTS),
-            ("header", decision.header.len(), MAX_HEADER_BYTES),
-            ("signatures", decision.signatures.len(), MAX_VALIDATORS),
-            ("validators", decision.validators.len(), MAX_VALIDATORS),
-        ] {
-            if got > limit {
-                return Err(ReceiptError::TooLarge { what, limit, got });
-            }
-        }
-        Ok(())
+        check("branch", self.branch.len(), MAX_BRANCH)?;
+        self.decision
+            .check_limits(&self.requests_before, &self.requests_after)
     }
 }
 
@@ -253,9 +229,40 @@ impl SetUpdate {
             decision,
         })
     }
+
+    /// Checks that the set that is trusted at the block's height names the next one, and that the
+    /// block is its last.
+    ///
+    /// # Errors
+    /// With the first part that does not hold.
+    pub fn verify(&self, domain: &Domain, trusted_set: B256) -> Result<Proven, ReceiptError> {
+        self.check_limits()?;
+        let (header, proven) = self.decision.verify(domain, trusted_set)?;
+        let request = [&[NEXT_SET_REQUEST_TYPE], self.next_set_hash.as_slice()].concat();
+        let digest = sha256(&request);
+        let got = requests_hash(&self.requests_before, digest, &self.requests_after);
+        let expected = header.requests_hash.ok_or(ReceiptError::Header)?;
+        match got == expected {
+            true => Ok(proven),
+            false => Err(ReceiptError::Requests { expected, got }),
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), ReceiptError> {
+        self.decision
+            .check_limits(&self.requests_before, &self.requests_after)
+    }
 }
 
 impl Decision {
+    fn check_limits(&self, before: &[B256], after: &[B256]) -> Result<(), ReceiptError> {
+        check("requestsBefore", before.len(), MAX_REQUESTS)?;
+        check("requestsAfter", after.len(), MAX_REQUESTS)?;
+        check("header", self.header.len(), MAX_HEADER_BYTES)?;
+        check("signatures", self.signatures.len(), MAX_VALIDATORS)?;
+        check("validators", self.validators.len(), MAX_VALIDATORS)
+    }
+
     /// Checks that the trusted set decided on the header; the name of no record is in the answer.
     fn verify(&self, domain: &Domain, trusted: B256) -> Result<(Header, Proven), ReceiptError> {
         let header = self.decode_header()?;
@@ -305,6 +312,22 @@ fn around(requests: &Requests, kind: u8) -> Option<(&Bytes, Vec<B256>, Vec<B256>
     let (before, rest) = digests.split_at_checked(at)?;
     let (_, after) = rest.split_first()?;
     Some((requests.get(at)?, before.to_vec(), after.to_vec()))
+}
+
+/// Hashes a block's requests, one of them given by its digest. Spec: EIP-7685.
+fn requests_hash(before: &[B256], digest: B256, after: &[B256]) -> B256 {
+    let mut hash = Sha256::new();
+    for one in before.iter().chain([&digest]).chain(after) {
+        hash.update(one);
+    }
+    B256::from_slice(&hash.finalize())
+}
+
+fn check(what: &'static str, got: usize, limit: usize) -> Result<(), ReceiptError> {
+    match got <= limit {
+        true => Ok(()),
+        false => Err(ReceiptError::TooLarge { what, limit, got }),
+    }
 }
 
 fn sha256(bytes: &[u8]) -> B256 {

@@ -9,6 +9,8 @@ use super::*;
 
 /// Written by `forge test --match-path test/verify/Vectors.t.sol`: Solidity encoded and signed them.
 const VECTORS: &str = include_str!("../../../../tests/vectors/receipts/vectors.json");
+/// The same receipt as the good one, in JSON.
+const VECTOR_JSON: &str = include_str!("../../../../tests/vectors/receipts/receipt.json");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +87,14 @@ fn every_forgery_is_refused_for_the_reason_solidity_gives() {
             .unwrap_err();
         assert_eq!(solidity(&error), forged.error, "{}: {error}", forged.name);
     }
+}
+
+#[test]
+fn json_of_the_vector_is_the_file_beside_it() {
+    let receipt = InferenceReceipt::from_json(VECTOR_JSON).unwrap();
+    assert_eq!(receipt, Vectors::read().good());
+    let written: Value = serde_json::from_str(VECTOR_JSON).unwrap();
+    assert_eq!(receipt.to_json().unwrap(), written);
 }
 
 #[test]
@@ -173,7 +183,8 @@ fn cut_receipts_prove_each_record_of_a_block() {
         assert_eq!(cut.record, records[place]);
         let root = climb(cut.record.leaf(), index, cut.count, &cut.branch).unwrap();
         let digest = sha256(&RecordsRequest { count: 7, root }.encode());
-        assert_eq!(cut.requests_hash(digest), requests.requests_hash());
+        let hash = requests_hash(&cut.requests_before, digest, &cut.requests_after);
+        assert_eq!(hash, requests.requests_hash());
     }
     let past = InferenceReceipt::cut(&records, 7, &requests, good.decision.clone());
     assert_eq!(past, None);
@@ -194,7 +205,19 @@ fn last_block_of_a_set_names_the_next_and_others_name_none() {
     let records = sha256(&RecordsRequest::of(&[]).encode());
     assert_eq!(update.requests_before, [records]);
     assert!(update.requests_after.is_empty());
-    assert_eq!(update.to_json().unwrap()["nextSetHash"], set.to_string());
+    let json = update.to_json().unwrap();
+    assert_eq!(json["nextSetHash"], set.to_string());
+    assert_eq!(SetUpdate::from_json(&json.to_string()).unwrap(), update);
+    let mut long = update;
+    long.requests_after.resize(MAX_REQUESTS + 1, B256::ZERO);
+    let refused = SetUpdate::from_json(&long.to_json().unwrap().to_string());
+    assert!(matches!(
+        refused,
+        Err(ReceiptError::TooLarge {
+            what: "requestsAfter",
+            ..
+        })
+    ));
     let mut short = Requests::default();
     short.push_request(vec![0xa2, 1].into());
     assert_eq!(SetUpdate::cut(&short, decision), None);
