@@ -36,7 +36,10 @@ pub use dtype::DType;
 pub use error::{ExecError, LimitKind, LoadError, OpError, TensorError, UnsupportedNode};
 pub use graph::{Dim, Graph, Node, Port, PortKind, ValueId};
 pub use limits::Limits;
-pub use model::{ML_OPSETS, Model, ONNX_OPSETS, display_dims};
+pub use model::{
+    Difference, ML_OPSETS, Model, NotComparable, ONNX_OPSETS, Operator, Path, Traced, display_dims,
+    first_difference,
+};
 pub use ops::{Fact, TensorFact};
 pub use plan::Plan;
 pub use tensor::{Data, Element, Out, Tensor, Value, View, element_count};

@@ -1,14 +1,19 @@
 //! Execution: the steps of a fixed plan over reused buffers, or the nodes one by one.
 
 mod chain;
+mod fold;
+mod watch;
 
 use std::sync::Arc;
 
 use assay_numerics::Engine;
 
 use self::chain::run_chain;
-use crate::error::{ExecError, LimitKind, LoadError, OpError};
-use crate::graph::{Graph, Node, Shared, fact_of};
+pub(crate) use self::fold::fold;
+pub(crate) use self::watch::Watch;
+use self::watch::{show_step, show_values};
+use crate::error::{ExecError, LimitKind, OpError};
+use crate::graph::{Graph, Node, fact_of};
 use crate::limits::Limits;
 use crate::ops::{CostCx, Fact, Finish, InferCx, Ins, Known, Op, RunCx, Scratch};
 use crate::plan::{
@@ -42,14 +47,15 @@ impl Buffers {
     }
 }
 
-/// Runs a fixed plan; the outputs are then found with [`output`].
-pub(crate) fn run_fixed(
+/// Runs a fixed plan under a watch; the outputs are then found with [`output`].
+pub(crate) fn run_fixed<W: Watch>(
     graph: &Graph,
     fixed: &Fixed,
     inputs: &[View<'_>],
     buffers: &mut Buffers,
     engine: &Engine,
     limits: &Limits,
+    watch: &mut W,
 ) -> Result<(), ExecError> {
     let mut work = limits.work;
     for step in &fixed.steps {
@@ -62,6 +68,9 @@ pub(crate) fn run_fixed(
             op: node.op_type.clone(),
             source,
         })?;
+        if W::WATCHES {
+            show_step(graph, step, &mut buffers.slots, watch);
+        }
     }
     Ok(())
 }
@@ -265,9 +274,10 @@ fn run_fixed_op(
     Ok(tensors.into_iter().map(Value::Tensor).collect())
 }
 
-/// Runs a graph node by node on actual values: shapes are inferred as values appear. `outside` are the
-/// bytes alive around a subgraph, which count towards the limit.
-pub(crate) fn run_dynamic(
+/// Runs a graph node by node on actual values, under a watch: shapes are inferred as values appear.
+/// `outside` are the bytes alive around a subgraph, which count towards the limit.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn run_dynamic<W: Watch>(
     graph: &Graph,
     inputs: &[&Value],
     engine: &Engine,
@@ -275,6 +285,7 @@ pub(crate) fn run_dynamic(
     scratch: &mut Scratch,
     work: &mut u64,
     outside: u64,
+    watch: &mut W,
 ) -> Result<Vec<Value>, ExecError> {
     let mut computed: Vec<Option<Value>> = vec![None; graph.constants.len()];
     let mut given: Vec<Option<&Value>> = vec![None; graph.constants.len()];
@@ -284,7 +295,7 @@ pub(crate) fn run_dynamic(
     let last = last_readers(graph);
     let mut live = outside;
     for (at, node) in graph.nodes.iter().enumerate() {
-        let values = {
+        let mut values = {
             let ins: Vec<Option<&Value>> = node
                 .inputs
                 .iter()
@@ -304,6 +315,9 @@ pub(crate) fn run_dynamic(
                 }
             })?
         };
+        if W::WATCHES {
+            show_values(graph, at, &mut values, watch);
+        }
         for (id, value) in node.outputs.iter().zip(values) {
             if let Some(id) = id {
                 live = live.saturating_add(value.size_bytes() as u64);
@@ -424,68 +438,4 @@ fn check_dynamic_text(
     }
     let tensors = ins.iter().flatten().filter_map(|value| value.as_tensor());
     check_text(node, tensors.map(Tensor::view), strings, limits)
-}
-
-/// Computes a node whose inputs are all constants, when that is cheap enough at load.
-pub(crate) fn fold(
-    node: &Node,
-    constants: &[Option<Arc<Value>>],
-    wanted: usize,
-    shared: &Shared<'_>,
-) -> Result<Option<Vec<Value>>, LoadError> {
-    let at_node = |source| LoadError::Node {
-        node: node.name.clone(),
-        op: node.op_type.clone(),
-        source,
-    };
-    let ins: Vec<Option<&Value>> = constants.iter().map(Option::as_deref).collect();
-    let known: Vec<Option<Known<'_>>> = ins
-        .iter()
-        .map(|value| {
-            value.map(|value| Known {
-                fact: fact_of(value),
-                value: value.as_tensor().map(Tensor::view),
-            })
-        })
-        .collect();
-    let mut facts = node
-        .op
-        .infer(&InferCx::new(&known, wanted, shared.limits))
-        .map_err(at_node)?;
-    facts.truncate(wanted);
-    let mut bytes: u64 = 0;
-    for fact in &facts {
-        let Fact::Tensor(fact) = fact else {
-            return Ok(None);
-        };
-        check_fact(fact, shared.limits).map_err(at_node)?;
-        bytes = bytes.saturating_add(fact.size_bytes());
-    }
-    let Ok(cost) = node.op.cost(&CostCx::new(&known, &facts, shared.limits)) else {
-        return Ok(None);
-    };
-    let work = cost.work().saturating_add(64);
-    if bytes > shared.fold_bytes.get() || work > shared.fold_work.get() {
-        return Ok(None);
-    }
-    shared.fold_bytes.set(shared.fold_bytes.get() - bytes);
-    shared.fold_work.set(shared.fold_work.get() - work);
-    let mut scratch = Scratch::default();
-    let mut left = shared.limits.work;
-    let mut run = RunCx::new(shared.engine, shared.limits, &mut scratch, &mut left);
-    if node.op.is_dynamic() {
-        check_dynamic_text(node, &ins, &facts, shared.limits).map_err(at_node)?;
-        return node
-            .op
-            .run_dynamic(&mut run, &ins)
-            .map(Some)
-            .map_err(at_node);
-    }
-    let views: Vec<Option<View<'_>>> = ins
-        .iter()
-        .map(|value| value.and_then(Value::as_tensor).map(Tensor::view))
-        .collect();
-    run_fixed_op(node, &mut run, &views, &facts)
-        .map(Some)
-        .map_err(at_node)
 }

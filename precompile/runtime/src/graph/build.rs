@@ -289,6 +289,7 @@ fn build_node(
     let mut node = Node {
         name,
         op_type,
+        opset,
         inputs,
         outputs: Vec::new(),
         op,

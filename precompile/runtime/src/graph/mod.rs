@@ -69,6 +69,8 @@ pub struct Node {
     pub name: String,
     /// The operator's name with its domain.
     pub op_type: String,
+    /// The version of the operator's domain that the model imports.
+    pub opset: i64,
     /// Values read, captured ones last; `None` where an optional input is left out.
     pub inputs: Vec<Option<ValueId>>,
     /// Values written; `None` where an output is not wanted.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use assay_numerics::Engine;
 use bytes::Bytes;
 
+pub use self::trace::{Difference, NotComparable, Operator, Path, Traced, first_difference};
 use self::trial::try_shapes;
 use crate::cost::Cost;
 use crate::dtype::DType;
 use crate::error::{ExecError, LoadError, OpError};
-use crate::exec::{self, Buffers};
+use crate::exec::{self, Buffers, Watch};
 use crate::graph::{self, Dim, Graph, Port, PortKind, Shared};
 use crate::limits::Limits;
 use crate::onnx::decode::{DecodeLimits, decode};
@@ -152,7 +154,7 @@ impl Model {
             Some(tensors) => self.run_tensors(engine, &tensors),
             None => {
                 self.check_values(inputs)?;
-                self.run_nodes(engine, &inputs.iter().collect::<Vec<_>>())
+                self.run_nodes(engine, &inputs.iter().collect::<Vec<_>>(), &mut ())
             }
         }
     }
@@ -169,7 +171,7 @@ impl Model {
             return Ok(outputs);
         }
         let values: Vec<Value> = inputs.iter().map(|t| Value::Tensor((*t).clone())).collect();
-        self.run_nodes(engine, &values.iter().collect::<Vec<_>>())
+        self.run_nodes(engine, &values.iter().collect::<Vec<_>>(), &mut ())
     }
 
     /// Runs the model when its shapes are fixed and hands each output to `each` without copying it;
@@ -178,7 +180,17 @@ impl Model {
         &self,
         engine: &Engine,
         inputs: &[&Tensor],
+        each: impl FnMut(View<'_>),
+    ) -> Result<bool, ExecError> {
+        self.run_watched(engine, inputs, each, &mut ())
+    }
+
+    fn run_watched<W: Watch>(
+        &self,
+        engine: &Engine,
+        inputs: &[&Tensor],
         mut each: impl FnMut(View<'_>),
+        watch: &mut W,
     ) -> Result<bool, ExecError> {
         self.check_tensors(inputs)?;
         let (plan, buffers) = match self.kept(|plan| same_tensors(plan, inputs)) {
@@ -213,6 +225,7 @@ impl Model {
             &mut buffers,
             engine,
             &self.limits,
+            watch,
         );
         if result.is_ok() {
             for arg in &fixed.outputs {
@@ -223,7 +236,12 @@ impl Model {
         result.map(|()| true)
     }
 
-    fn run_nodes(&self, engine: &Engine, inputs: &[&Value]) -> Result<Vec<Value>, ExecError> {
+    fn run_nodes<W: Watch>(
+        &self,
+        engine: &Engine,
+        inputs: &[&Value],
+        watch: &mut W,
+    ) -> Result<Vec<Value>, ExecError> {
         let mut scratch = Scratch::default();
         let mut work = self.limits.work;
         exec::run_dynamic(
@@ -234,6 +252,7 @@ impl Model {
             &mut scratch,
             &mut work,
             0,
+            watch,
         )
     }
 

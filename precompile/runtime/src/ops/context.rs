@@ -399,6 +399,7 @@ impl<'a> RunCx<'a> {
             self.scratch,
             self.work_left,
             self.live,
+            &mut (),
         )
         .map_err(|source| OpError::Nested(Box::new(source)))
     }

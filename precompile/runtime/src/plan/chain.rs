@@ -12,12 +12,11 @@ pub(crate) const MAX_LINKS: usize = 8;
 impl Layout<'_> {
     /// Finds the elementwise nodes after an elementwise one that can go on where it ends: each is the
     /// only reader of what comes before it, and joins to it one number or as many as there are, known
-    /// by then. Returns them and the node whose output the step writes. Only f32, which is not
-    /// rounded between nodes, qualifies.
-    pub(super) fn chain(&mut self, index: usize) -> (Vec<Link>, usize) {
+    /// by then. Only f32, which is not rounded between nodes, qualifies.
+    pub(super) fn chain(&mut self, index: usize) -> Vec<Link> {
         let (mut links, mut last) = (Vec::new(), index);
         let Some(count) = self.chain_length(index) else {
-            return (links, last);
+            return links;
         };
         while links.len() + 1 < MAX_LINKS
             && let Some(link) = self.link(last, count)
@@ -26,7 +25,7 @@ impl Layout<'_> {
             self.done[last] = true;
             links.push(link);
         }
-        (links, last)
+        links
     }
 
     /// Returns how many elements run through a chain that begins with a node, if one can.

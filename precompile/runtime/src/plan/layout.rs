@@ -172,12 +172,13 @@ impl<'a> Layout<'a> {
         let widened = widened_bytes(node, read, &self.walk.written[index]);
         let temporary = widened.saturating_add(self.walk.temporaries[index]);
         self.temporary = self.temporary.max(temporary);
-        let (finish, last) = self.finish(index);
-        let (chain, last) = if last == index {
-            self.chain(index)
-        } else {
-            (Vec::new(), last)
-        };
+        let (finish, mut joined) = self.finish(index);
+        let mut chain = Vec::new();
+        if joined.is_empty() {
+            chain = self.chain(index);
+            joined.extend(chain.iter().map(|link| link.node));
+        }
+        let last = joined.last().map_or(index, |last| *last as usize);
         let outputs = &self.graph.nodes[last].outputs;
         let outs: Box<[Target]> = self.walk.written[last]
             .iter()
@@ -204,6 +205,7 @@ impl<'a> Layout<'a> {
         Step {
             chain: chain.into(),
             node: index as u32,
+            joined: joined.into(),
             ins,
             outs,
             finish,
@@ -211,10 +213,10 @@ impl<'a> Layout<'a> {
     }
 
     /// Finds the nodes whose work a step can do while it writes: an `Add` of a constant vector, then
-    /// a `Relu`, each the only reader of what comes before it. Returns what is left to do and the
-    /// node whose outputs the step writes. Only types that are not rounded between nodes qualify.
-    fn finish(&mut self, index: usize) -> (Finish, usize) {
-        let (mut finish, mut last) = (Finish::default(), index);
+    /// a `Relu`, each the only reader of what comes before it. Returns what is left to do and those
+    /// nodes. Only types that are not rounded between nodes qualify.
+    fn finish(&mut self, index: usize) -> (Finish, Vec<u32>) {
+        let (mut finish, mut joined, mut last) = (Finish::default(), Vec::new(), index);
         while let Some((next, epilogue, addend)) = self.epilogue(last) {
             let fits = match epilogue {
                 Epilogue::Add => finish.add.is_none() && addend.is_some(),
@@ -228,12 +230,13 @@ impl<'a> Layout<'a> {
                 Epilogue::Relu => finish.relu = true,
             }
             self.done[next] = true;
+            joined.push(next as u32);
             last = next;
             if finish.relu {
                 break;
             }
         }
-        (finish, last)
+        (finish, joined)
     }
 
     /// Finds the node that alone reads a node's only output and could run as its end, and what it

@@ -74,6 +74,8 @@ pub(crate) struct Step {
     /// Elementwise nodes that go on where this one ends.
     pub(crate) chain: Box<[Link]>,
     pub(crate) node: u32,
+    /// The nodes after it whose work it does, in their order; the last one's outputs it writes.
+    pub(crate) joined: Box<[u32]>,
     pub(crate) ins: Box<[Option<Arg>]>,
     pub(crate) outs: Box<[Target]>,
     pub(crate) finish: Finish,

@@ -81,6 +81,7 @@ fn run_nodes(model: &Model, x: &Tensor, limits: &Limits) -> Result<Vec<Value>, E
         &mut scratch,
         &mut work,
         0,
+        &mut (),
     )
 }
 
