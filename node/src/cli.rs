@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     demo, dev, doctor, genesis, infer, keys, model,
     network::{init, localnet},
-    node, receipt,
+    node, receipt, replay,
 };
 
 /// On-chain inference that every validator recomputes.
@@ -56,6 +56,9 @@ enum Command {
         after_help = "Example: assay verify receipt.json --genesis genesis.json --model volatility.assay"
     )]
     Verify(receipt::Verify),
+    /// Execute a block or transaction again, compare its inferences.
+    #[command(after_help = "Example: assay replay 12 --datadir node-0/data")]
+    Replay(replay::Options),
     /// Make and show validators' keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -81,7 +84,7 @@ const READERS: &[(&str, &[&str])] = &[
         "Validators",
         &["init", "doctor", "node", "localnet", "keys", "genesis"],
     ),
-    ("Auditors", &["receipt", "verify"]),
+    ("Auditors", &["receipt", "verify", "replay"]),
     ("", &["completions", "help"]),
 ];
 
@@ -192,6 +195,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Localnet(options) => localnet::run(&options),
         Command::Receipt(args) => receipt::fetch(&args),
         Command::Verify(args) => receipt::verify(&args),
+        Command::Replay(options) => replay::run(&options),
         Command::Keys(command) => keys::run(command),
         Command::Genesis(options) => genesis::run(&options),
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! The `assay` command: wiring only; every subcommand has a file of its own.
 
+mod bisect;
 mod cli;
 mod client;
 mod demo;
@@ -16,6 +17,7 @@ mod network;
 mod node;
 mod progress;
 mod receipt;
+mod replay;
 mod serve;
 mod table;
 mod wallet;

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use alloy_primitives::{B256, Bytes, U64, keccak256};
 use assay_chain::Chain;
-use assay_precompile::{Host, ModelSource, recompute::recompute};
+use assay_precompile::{Answers, Host, ModelSource, recompute::recompute, trace::CallTrace};
 use assay_runtime::{Limits, bundle::Bundle, numerics::Engine};
 use assay_state::Store;
 use assay_types::{
-    Domain, Genesis, InferenceReceipt, StateView as _, digest::set_hash, validators::set_at,
+    Domain, Genesis, InferenceReceipt, InferenceRecord, StateView as _, digest::set_hash,
+    validators::set_at,
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    bisect::{self, Compared, Traced, Traces},
     cli::{Failure, say},
     client::{Client, parse},
     file::write_whole,
@@ -56,6 +58,8 @@ pub(crate) struct Verify {
     /// Bundle of the model: the inference is computed again and its bits compared.
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    traces: Traces,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -80,6 +84,8 @@ struct Finding {
     what: &'static str,
     verdict: Verdict,
     detail: String,
+    /// What the operators say, where they were looked at.
+    compared: Vec<Compared>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -180,11 +186,7 @@ fn signatures(args: &Verify, file: &File, receipt: &InferenceReceipt) -> Result<
             ),
         ),
     };
-    Ok(Finding {
-        what,
-        verdict,
-        detail,
-    })
+    Ok(Finding::new(what, verdict, detail))
 }
 
 fn same(what: &'static str, bytes: &Bytes, recorded: B256) -> Finding {
@@ -199,52 +201,53 @@ fn same(what: &'static str, bytes: &Bytes, recorded: B256) -> Finding {
             format!("hashes to {got}, the record has {recorded}"),
         ),
     };
-    Finding {
-        what,
-        verdict,
-        detail,
-    }
+    Finding::new(what, verdict, detail)
 }
 
 /// Computes the inference again, when its model is given.
 fn inference(args: &Verify, file: &File, receipt: &InferenceReceipt) -> Result<Finding, Failure> {
     let what = "inference";
+    let id = receipt.record.model_id;
     let Some(path) = &args.model else {
-        return Ok(Finding {
-            what,
-            verdict: Verdict::NotChecked,
-            detail: format!(
-                "give --model with the bundle of {}",
-                receipt.record.model_id
-            ),
-        });
+        let detail = format!("give --model with the bundle of {id}");
+        return Ok(Finding::new(what, Verdict::NotChecked, detail));
     };
     let bytes = bytes::Bytes::from(read(path)?);
+    // A changed bundle is refused here: the error names the file whose hash is wrong.
     let bundle = Bundle::read(bytes.clone(), bytes.len() as u64)
         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let id = bundle.model_id().0;
-    if id != receipt.record.model_id {
-        return Ok(Finding {
-            what,
-            verdict: Verdict::Fails,
-            detail: format!(
-                "{} is model {id}, the receipt is of {}",
-                path.display(),
-                receipt.record.model_id
-            ),
-        });
+    let found = bundle.model_id().0;
+    if found != id {
+        let detail = format!(
+            "{} is model {found}, the receipt is of {id}",
+            path.display()
+        );
+        return Ok(Finding::new(what, Verdict::Fails, detail));
     }
-    let host = Host::new(
-        Box::new(One { id, bytes }),
-        Limits::default(),
-        Engine::single(),
-    );
-    let (verdict, detail) = match recompute(&host, &file.input) {
-        Ok(output) if output == file.output => (
+    let source = Box::new(One { id, bytes });
+    let host = Host::new(source, Limits::default(), Engine::single());
+    recomputed(&args.traces, &Auditor(&host), file, &receipt.record)
+}
+
+/// Computes an inference again and compares its bits with the record's.
+fn recomputed(
+    traces: &Traces,
+    auditor: &Auditor<'_>,
+    file: &File,
+    record: &InferenceRecord,
+) -> Result<Finding, Failure> {
+    let what = "inference";
+    // Gas is no part of the output, and whoever checks pays.
+    let output = match recompute(auditor.0, &file.input, u64::MAX) {
+        Ok(output) => output,
+        Err(error) => return Ok(Finding::new(what, Verdict::Fails, error.to_string())),
+    };
+    let (verdict, detail) = match keccak256(&output) == record.output_hash {
+        true => (
             Verdict::Holds,
             "computed here: the same bits as the answer".to_owned(),
         ),
-        Ok(output) => (
+        false => (
             Verdict::Fails,
             format!(
                 "computed here: {} bytes that differ from the answer at byte {}; check this machine with `assay model selftest`",
@@ -252,13 +255,21 @@ fn inference(args: &Verify, file: &File, receipt: &InferenceReceipt) -> Result<F
                 first_difference(&output, &file.output)
             ),
         ),
-        Err(error) => (Verdict::Fails, error.to_string()),
     };
-    Ok(Finding {
-        what,
-        verdict,
-        detail,
-    })
+    let mut finding = Finding::new(what, verdict, detail);
+    if verdict == Verdict::Fails || traces.wanted() {
+        finding.compared = traces.compare(auditor, &file.input)?;
+    }
+    Ok(finding)
+}
+
+/// Who computes the inference again: a host here.
+struct Auditor<'a>(&'a dyn Answers);
+
+impl Traced for Auditor<'_> {
+    fn trace(&self, path: assay_runtime::Path, input: &Bytes) -> Result<CallTrace, Failure> {
+        bisect::of_models(self.0, path, input)
+    }
 }
 
 fn first_difference(one: &[u8], other: &[u8]) -> usize {
@@ -322,10 +333,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn as_json(receipt: &InferenceReceipt, findings: &[Finding]) -> Value {
-    let findings: Vec<Value> = findings
-        .iter()
-        .map(|one| json!({"what": one.what, "verdict": one.verdict.word(), "detail": one.detail}))
-        .collect();
+    let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
     json!({
         "model": receipt.record.model_id,
         "caller": receipt.record.caller,
@@ -350,6 +358,30 @@ fn print_text(receipt: &InferenceReceipt, findings: &[Finding]) {
         ]);
     }
     print!("{}", table.render());
+    for one in findings.iter().flat_map(|finding| &finding.compared) {
+        println!("{}", one.text());
+    }
+}
+
+impl Finding {
+    const fn new(what: &'static str, verdict: Verdict, detail: String) -> Self {
+        Self {
+            what,
+            verdict,
+            detail,
+            compared: Vec::new(),
+        }
+    }
+
+    /// Shows the finding to programs.
+    fn json(&self) -> Value {
+        let mut json =
+            json!({"what": self.what, "verdict": self.verdict.word(), "detail": self.detail});
+        if !self.compared.is_empty() {
+            json["compared"] = self.compared.iter().map(Compared::json).collect();
+        }
+        json
+    }
 }
 
 impl Verdict {
@@ -365,3 +397,6 @@ impl Verdict {
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::failed(format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,11 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
-use alloy_primitives::address;
+use alloy_primitives::{B256, Bytes, I256, address};
+use alloy_sol_types::SolCall as _;
+use assay_precompile::abi::IInference::predictCall;
 use assay_runtime::bundle::Bundle;
+use serde_json::{Value, json};
 
 const VOLATILITY: &[u8] = include_bytes!("../../precompile/runtime/models/volatility.assay");
 const ROWS: &str = r#"[[0.021, 0.019, 0.017, -0.012, 0.009], [0.03, 0.03, 0.03, 0.01, 0.01]]"#;
@@ -160,6 +163,86 @@ fn published_model_answers_like_its_file_and_outlives_a_kill() {
     let node = Node::start(&["--load-state", state, "--model", bundle]);
     let remote = run(&["infer", "me/fresh", "--input", rows, "--rpc", &node.url]);
     assert_eq!(said(&remote), said(&local));
+}
+
+/// Calls a method of a node's.
+fn ask(node: &Node, method: &str, params: Value) -> Value {
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let mut answer = ureq::post(&node.url)
+        .header("content-type", "application/json")
+        .send(request.to_string())
+        .unwrap();
+    let answer = answer.body_mut().read_to_string().unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    answer["result"].clone()
+}
+
+#[test]
+fn transaction_is_replayed_from_a_running_node_and_from_a_stopped_one_s_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let trace = folder.path().join("trace.json");
+    let trace = trace.to_str().unwrap();
+    let mut node = Node::start(&["--datadir", data]);
+    let id = Bundle::read(VOLATILITY.into(), u64::MAX)
+        .unwrap()
+        .model_id()
+        .0;
+    let features = [21_000, 19_000, 17_000, -12_000, 9_000_i64];
+    let features = features.map(|f| I256::try_from(f).unwrap()).to_vec();
+    let input = predictCall {
+        model: id,
+        features,
+    }
+    .abi_encode();
+    let from = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+    let to = address!("0x0000000000000000000000000000000000000a11");
+    let call = json!([{"from": from, "to": to, "input": Bytes::from(input)}]);
+    let sent = ask(&node, "eth_sendTransaction", call);
+    let hash = sent.as_str().unwrap();
+
+    let live = run(&["replay", hash, "--rpc", &node.url, "--write-trace", trace]);
+    assert!(live.status.success(), "{}", said(&live));
+    assert!(said(&live).contains("volatility@1"), "{}", said(&live));
+    assert!(
+        said(&live).contains("inference records are the header's"),
+        "{}",
+        said(&live)
+    );
+    node.kill();
+    let replay = |more: &[&str]| run(&[&["replay", hash, "--datadir", data][..], more].concat());
+    let stopped = replay(&["--trace", trace]);
+    assert!(stopped.status.success(), "{}", said(&stopped));
+    assert_eq!(
+        said(&stopped).matches("no operator of").count(),
+        2,
+        "{}",
+        said(&stopped)
+    );
+
+    // A trace one digest of which is another machine's.
+    let mut altered: Value = serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap();
+    altered["operators"][1]["outputs"][0] = json!(B256::repeat_byte(1));
+    std::fs::write(trace, altered.to_string()).unwrap();
+    let told = said(&replay(&["--trace", trace]));
+    let operator = &altered["operators"][1];
+    let name = format!(
+        "at operator {} {}: {}, opset {}, output 0",
+        operator["index"],
+        operator["name"],
+        operator["op"].as_str().unwrap(),
+        operator["opset"]
+    );
+    assert!(told.contains(&name), "{told}");
+    let json: Value = serde_json::from_slice(&replay(&["--json"]).stdout).unwrap();
+    assert_eq!(json["inferences"][0]["same"], true);
+    let nowhere = run(&["replay", "1", "--datadir", "/nonexistent"]);
+    assert!(
+        said(&nowhere).contains("a node that is stopped"),
+        "{}",
+        said(&nowhere)
+    );
 }
 
 #[test]

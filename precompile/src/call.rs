@@ -12,7 +12,7 @@ use crate::abi::IInference;
 use crate::answer;
 use crate::describe;
 use crate::gas;
-use crate::host::{Host, HostFault};
+use crate::host::{Answers, HostFault};
 use crate::reader::{BadCalldata, RawTensor, Reader};
 use crate::registry::{Record, Status};
 use crate::reverts::{self, revert};
@@ -92,7 +92,7 @@ pub(crate) struct Done {
 
 /// Answers one call.
 pub(crate) fn answer(
-    host: &Host,
+    host: &dyn Answers,
     chain: &mut dyn ChainState,
     input: &[u8],
     charge: &mut Charge,
@@ -117,7 +117,7 @@ pub(crate) fn answer(
 }
 
 struct Call<'a> {
-    host: &'a Host,
+    host: &'a dyn Answers,
     chain: &'a mut dyn ChainState,
     charge: &'a mut Charge,
 }

@@ -73,6 +73,28 @@ pub enum HostFault {
 /// All outputs of a run, or the error every validator finds; what the result cache holds.
 pub type Answer = Arc<Result<Vec<Value>, ExecError>>;
 
+/// Gives a call its models and their answers: a [`Host`], or whoever watches one.
+pub trait Answers {
+    /// Finds a model, loading it when needed.
+    ///
+    /// # Errors
+    /// When this machine cannot run it.
+    fn model(&self, model: B256) -> Result<Arc<Published>, HostFault>;
+
+    /// Answers inputs: the outputs, or the error every validator finds.
+    fn infer(&self, published: &Published, inputs: &[Tensor]) -> Answer;
+}
+
+impl Answers for Host {
+    fn model(&self, model: B256) -> Result<Arc<Published>, HostFault> {
+        Host::model(self, model)
+    }
+
+    fn infer(&self, published: &Published, inputs: &[Tensor]) -> Answer {
+        Host::infer(self, published, inputs)
+    }
+}
+
 /// Loads models, runs them and remembers answers.
 pub struct Host {
     source: Box<dyn ModelSource>,

@@ -17,11 +17,12 @@ pub mod provider;
 pub mod reader;
 pub mod recompute;
 pub mod registry;
+pub mod trace;
 
 mod answer;
 mod call;
 mod describe;
 mod reverts;
 
-pub use host::{Host, HostFault, ModelSource};
+pub use host::{Answers, Host, HostFault, ModelSource};
 pub use provider::{Addresses, CallRecord, Inference};

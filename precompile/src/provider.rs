@@ -135,7 +135,7 @@ impl Inference {
             context,
             addresses: self.addresses,
         };
-        call::answer(&self.host, &mut chain, input, charge)
+        call::answer(self.host.as_ref(), &mut chain, input, charge)
     }
 
     fn record<CTX: ContextTr>(

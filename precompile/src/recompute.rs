@@ -4,7 +4,7 @@ use alloy_primitives::{B256, Bytes, U256};
 
 use crate::{
     call::{ChainState, Charge, Stop, answer},
-    host::Host,
+    host::Answers,
 };
 
 /// Status of a model that runs, as the registry stores it.
@@ -19,6 +19,12 @@ pub enum RecomputeError {
     /// This machine cannot run the model.
     #[error("{0}")]
     Fault(String),
+    /// The call costs more than the caller allows.
+    #[error("the call costs more than {limit} gas")]
+    OverGas {
+        /// Gas that was allowed.
+        limit: u64,
+    },
 }
 
 /// A chain on which every model is active: what the call's inputs decide is left.
@@ -42,17 +48,16 @@ impl ChainState for Offline {
 
 /// Computes the output of a call's input bytes, selector included, on a host's models.
 ///
+/// Gas is no part of an output; `limit` bounds the work that is done for it.
+///
 /// # Errors
-/// When the call reverts, or this machine cannot run the model.
-pub fn recompute(host: &Host, input: &[u8]) -> Result<Bytes, RecomputeError> {
-    // Gas is no part of an output: the record was paid for when it was made.
-    let mut charge = Charge::new(u64::MAX);
+/// When the call reverts or costs more than the limit, or this machine cannot run the model.
+pub fn recompute(host: &dyn Answers, input: &[u8], limit: u64) -> Result<Bytes, RecomputeError> {
+    let mut charge = Charge::new(limit);
     match answer(host, &mut Offline, input, &mut charge) {
         Ok(done) => Ok(done.output),
         Err(Stop::Revert(data)) => Err(RecomputeError::Reverts(data)),
         Err(Stop::Fault(why)) => Err(RecomputeError::Fault(why)),
-        Err(Stop::OutOfGas) => Err(RecomputeError::Fault(
-            "call costs more than any block has".to_owned(),
-        )),
+        Err(Stop::OutOfGas) => Err(RecomputeError::OverGas { limit }),
     }
 }

@@ -11,7 +11,7 @@
 use std::{io, sync::Arc};
 
 use alloy_primitives::{Address, B256, I256};
-use assay_precompile::{Host, HostFault, ModelSource, gas};
+use assay_precompile::{Host, HostFault, ModelSource, gas, host::LOADED_BYTES};
 use assay_runtime::{
     ExecError, Limits, Tensor, Value,
     bundle::{Bundle, BundleError, HEADER_BYTES},
@@ -185,6 +185,13 @@ impl Models {
     #[must_use]
     pub const fn host(&self) -> &Arc<Host> {
         &self.host
+    }
+
+    /// Makes a host over the same bytes that remembers no answers: what it says it has computed.
+    #[must_use]
+    pub fn fresh_host(&self) -> Host {
+        let source = Box::new(StoredBundles(Arc::clone(&self.store)));
+        Host::new(source, self.limits.clone(), Engine::single()).with_caches(LOADED_BYTES, 0)
     }
 
     /// Returns where their bytes are.

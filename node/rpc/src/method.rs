@@ -82,6 +82,7 @@ const COMMON: &[&[Method]] = &[
     assay::infer::METHODS,
     assay::records::METHODS,
     assay::receipts::METHODS,
+    assay::replay::METHODS,
     assay::status::METHODS,
     assay::trace::METHODS,
     assay::votes::METHODS,

@@ -7,6 +7,7 @@ pub(crate) mod models;
 pub(crate) mod receipts;
 pub(crate) mod records;
 mod registry;
+pub(crate) mod replay;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;

@@ -277,6 +277,12 @@ mod tests {
         assert_eq!(update["nextSetHash"], json!(node.hash_of_set(12)));
         assert_eq!(update["decision"]["validators"][0]["power"], "0xa");
         assert_eq!(update["requestsBefore"].as_array().unwrap().len(), 1);
+        let mut read = SetUpdate::from_json(&update.to_string()).unwrap();
+        let (old, new) = (node.hash_of_set(10), node.hash_of_set(12));
+        assert_eq!(read.verify(&node.domain, old).unwrap().height, 1);
+        assert!(read.verify(&node.domain, new).is_err());
+        read.next_set_hash = old;
+        assert!(read.verify(&node.domain, old).is_err());
         assert_eq!(node.ask("assay_getSetUpdate", "0x2"), Value::Null);
     }
 

@@ -21,17 +21,25 @@ pub(crate) const METHODS: &[Method] = &[heavy("assay_getInferences", get)];
 
 /// Lists the records of a block, or of the transaction of a hash.
 fn get(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
+    let (at, transaction) = meant(backend, arguments)?;
+    list(backend, &at, transaction)
+}
+
+/// Finds the block a client means, or the transaction of a hash: its block and its place there.
+pub(super) fn meant(
+    backend: &Backend,
+    arguments: &mut Arguments,
+) -> Result<(At, Option<u32>), RpcError> {
     let asked = arguments.raw();
     let hash = asked.as_str().filter(|text| text.len() == 66);
     let hash: Option<B256> = hash.and_then(|text| text.parse().ok());
     let reader = backend.chain.reader()?;
     if let Some(place) = hash.map(|hash| reader.place(hash)).transpose()?.flatten() {
-        return list(backend, &At::mined(reader, place.number), Some(place.index));
+        return Ok((At::mined(reader, place.number), Some(place.index)));
     }
     let id: Option<BlockId> = serde_json::from_value(asked)
         .map_err(|error| RpcError::params(format!("invalid argument 0: {error}")))?;
-    let at = backend.at(id)?;
-    list(backend, &at, None)
+    Ok((backend.at(id)?, None))
 }
 
 fn list(backend: &Backend, at: &At, transaction: Option<u32>) -> Result<Value, RpcError> {
@@ -68,12 +76,12 @@ fn list(backend: &Backend, at: &At, transaction: Option<u32>) -> Result<Value, R
 }
 
 /// Returns the model's name and version, when its bytes are here.
-fn title(backend: &Backend, id: B256) -> Option<String> {
+pub(super) fn title(backend: &Backend, id: B256) -> Option<String> {
     let held = backend.chain.models()?.find(id).ok()??;
     Some(held.title())
 }
 
-fn method(selector: [u8; 4]) -> String {
+pub(super) fn method(selector: [u8; 4]) -> String {
     match selector {
         IInference::predictCall::SELECTOR => "predict".into(),
         IInference::predictBatchCall::SELECTOR => "predictBatch".into(),

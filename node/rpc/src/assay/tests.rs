@@ -20,9 +20,10 @@ use crate::{Backend, CallLimits, RpcError};
 
 const ALICE: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 const BOB: Address = address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
-const VOLATILITY: &[u8] = include_bytes!("../../../../precompile/runtime/models/volatility.assay");
+pub(super) const VOLATILITY: &[u8] =
+    include_bytes!("../../../../precompile/runtime/models/volatility.assay");
 
-fn backend() -> Backend {
+pub(super) fn backend() -> Backend {
     let accounts = Accounts::derive(DEFAULT_MNEMONIC, 2).unwrap();
     let ether = U256::from(10_u64.pow(18));
     let models = Models::new(ModelStore::in_memory(), Limits::default(), dev_params());
@@ -41,11 +42,11 @@ fn backend() -> Backend {
     Backend::with_dev(Arc::new(dev), CallLimits::default()).accept_uploads(true)
 }
 
-fn call(backend: &Backend, method: &str, params: Value) -> Value {
+pub(super) fn call(backend: &Backend, method: &str, params: Value) -> Value {
     backend.call(method, Some(params)).unwrap()
 }
 
-fn refused(backend: &Backend, method: &str, params: Value) -> RpcError {
+pub(super) fn refused(backend: &Backend, method: &str, params: Value) -> RpcError {
     backend.call(method, Some(params)).unwrap_err()
 }
 
@@ -124,7 +125,7 @@ impl Fresh {
     }
 }
 
-fn predict(id: B256) -> Value {
+pub(super) fn predict(id: B256) -> Value {
     let features = [21_000, 19_000, 17_000, -12_000, 9_000];
     let input = IInference::predictCall {
         model: id,
@@ -502,7 +503,7 @@ fn traced_inference_has_the_bytes_its_record_hashes_and_they_come_again() {
     assert_eq!(json!(keccak256(&output)), record["outputHash"]);
     // Without a chain, the same bits.
     let host = backend.chain.models().unwrap().host();
-    let again = assay_precompile::recompute::recompute(host, &input).unwrap();
+    let again = assay_precompile::recompute::recompute(host.as_ref(), &input, u64::MAX).unwrap();
     assert_eq!(again, output);
     let second = call(&backend, "assay_traceInference", json!([hash, "0x1"]));
     assert!(second.is_null());
