@@ -1,8 +1,9 @@
 // Measures the chain beside anvil, in turns, in one run; writes a section of docs/benchmarks.md.
 //   scripts/bench chain [--full] [--dry]      --full adds the 100,000 transfers and the state of a million accounts
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
-import { cpus, loadavg } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Node } from "./node.mjs";
 import { batches, included, signed } from "./transfers.mjs";
 
@@ -101,10 +102,13 @@ async function transfers() {
     }
     compare(`transfers, instant mining, ${whole(count)} (included/s)`, runs);
   }
-  if (full) {
-    const work = batches(100_000);
-    const run = await limited("assay", [], async (node) => ({ rate: await included(node, work, 100_000) }));
-    row("transfers, instant mining, 100,000 (included/s)", run.rate ? whole(run.rate) : run.failure, "not run", `peak ${whole(run.peak / 1024)} MiB`);
+  // Memory must not grow with the chain: the same for less and more of it, in a scratch store and on disk.
+  for (const [count, where] of full ? [[50_000, ""], [100_000, ""], [100_000, ", on disk"]] : []) {
+    const folder = mkdtempSync(join(tmpdir(), "assay-bench-data-"));
+    const work = batches(count);
+    const run = await limited("assay", where ? ["--datadir", folder] : [], async (node) => ({ rate: await included(node, work, count) }));
+    rmSync(folder, { recursive: true, force: true });
+    row(`transfers, instant mining, ${whole(count)}${where} (included/s)`, run.rate ? whole(run.rate) : run.failure, "not run", `peak ${whole(run.peak / 1024)} MiB`);
   }
   const work = batches(20_000);
   const options = ["--block-time", "1", "--gas-limit", "1000000000"];
@@ -200,31 +204,49 @@ async function inference() {
   }
 }
 
+/// Writes a state of so many accounts as `--load-state` reads it.
+function stateFile(folder, accounts) {
+  const path = join(folder, "state.json");
+  const out = openSync(path, "w");
+  writeSync(out, '{"accounts":{');
+  for (let from = 0; from < accounts; from += 10_000) {
+    const part = [];
+    for (let i = from; i < Math.min(from + 10_000, accounts); ++i) {
+      part.push(`"0x${(0x1234567n * BigInt(i + 1)).toString(16).padStart(40, "7")}":{"balance":"0x1"}`);
+    }
+    writeSync(out, (from ? "," : "") + part.join(","));
+  }
+  writeSync(out, "}}");
+  closeSync(out);
+  return path;
+}
+
+/// Times blocks of 1,000 storage writes, from the send to the receipt, with the state on disk.
 async function storage() {
-  const node = await Node.start("assay", ["--gas-limit", "100000000"]);
   const accounts = full ? 1_000_000 : 100_000;
+  const folder = mkdtempSync(join(tmpdir(), "assay-bench-state-"));
+  const options = ["--gas-limit", "100000000", "--datadir", join(folder, "data"), "--load-state", stateFile(folder, accounts)];
+  const node = await Node.start("assay", options);
   try {
-    for (let from = 0; from < accounts; from += 1_000) {
-      const calls = [];
-      for (let i = from; i < from + 1_000; ++i) {
-        const to = `0x${(0x1234567n * BigInt(i + 1)).toString(16).padStart(40, "7")}`;
-        calls.push({ jsonrpc: "2.0", id: i, method: "anvil_setBalance", params: [to, "0x1"] });
-      }
-      await node.rpc.post(JSON.stringify(calls));
-    }
     const at = await deployed(node, load, 0);
-    const times = [];
-    for (let i = 0; i < 7; ++i) {
-      const data = encodeFunctionData({ abi: load.abi, functionName: "write", args: [BigInt(i) * 1_000n, 1_000n] });
-      const transaction = signed(0, { nonce: 1 + i, to: at, data, gas: 29_000_000n });
-      const began = performance.now();
-      const receipt = await mined(node, transaction);
-      times.push(performance.now() - began);
-      if (receipt.status !== "0x1") throw new Error("1,000 writes failed");
+    const parts = [["new slots", (i) => i], ["slots written before", (i) => i / 1_000]];
+    let nonce = 1;
+    for (const [what, first] of parts) {
+      const times = [];
+      for (let i = 0; i < 7; ++i) {
+        const data = encodeFunctionData({ abi: load.abi, functionName: "write", args: [BigInt(Math.round(first(i) * 1_000) + 100), 1_000n] });
+        const transaction = signed(0, { nonce: nonce++, to: at, data, gas: 29_000_000n });
+        const began = performance.now();
+        const receipt = await mined(node, transaction);
+        times.push(performance.now() - began);
+        if (receipt.status !== "0x1") throw new Error("1,000 writes failed");
+      }
+      const note = `first ${times[0].toFixed(0)}, slowest ${Math.max(...times).toFixed(0)}`;
+      row(`block of 1,000 storage writes (${what}) on ${whole(accounts)} accounts, on disk (ms)`, median(times).toFixed(0), "", note);
     }
-    row(`block of 1,000 storage writes on ${whole(accounts)} accounts (ms)`, median(times).toFixed(0), "", `slowest ${Math.max(...times).toFixed(0)}`);
   } finally {
     await node.stop();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

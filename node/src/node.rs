@@ -134,7 +134,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 fn open(place: &Place) -> Result<Chain, Failure> {
     let store = match &place.datadir {
         Some(folder) => Store::open(folder),
-        None => Store::in_memory(),
+        None => Store::scratch(),
     };
     let store = store.map_err(Failure::failed)?.with_history(place.history);
     let Some(path) = &place.genesis else {

@@ -82,7 +82,7 @@ fn open(options: &Options) -> Result<Opened, Failure> {
             disk::require_writable(folder, "data directory")?;
             Store::open(folder)
         }
-        None => Store::in_memory(),
+        None => Store::scratch(),
     };
     let store = store
         .map_err(Failure::failed)?

@@ -21,6 +21,7 @@ mod logs;
 mod models;
 mod prune;
 mod reader;
+mod scratch;
 mod snapshot;
 mod store;
 mod tables;

@@ -14,12 +14,15 @@ use redb::{
 use crate::{
     Reader, StateError, TrieUpdate,
     prune::prune,
+    scratch,
     tables::{self, meta},
     trie::StateTrie,
     write::{write_block, write_state},
 };
 
 const DATABASE_FILE: &str = "chain.redb";
+/// Memory for pages of a store with a file; the system's own cache stands behind it.
+const CACHE_BYTES: usize = 64 << 20;
 
 /// Everything a node keeps.
 pub struct Store {
@@ -81,8 +84,18 @@ impl Store {
             path: directory.into(),
             source,
         })?;
-        let database = Database::create(directory.join(DATABASE_FILE))?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(directory.join(DATABASE_FILE))?;
         Self::with_database(database)
+    }
+
+    /// Makes an empty store in a temporary file that ends with the process.
+    ///
+    /// # Errors
+    /// When the system gives no temporary file, or the database cannot be made.
+    pub fn scratch() -> Result<Self, StateError> {
+        Self::with_database(scratch::create(CACHE_BYTES)?)
     }
 
     /// Makes an empty store that lives in memory only.

@@ -49,7 +49,10 @@ fn change(address: u8, balance: Option<u64>, wiped: bool, slots: &[(u64, u64)]) 
 }
 
 fn store(genesis: &StateChanges) -> Store {
-    let store = Store::in_memory().unwrap();
+    begun(Store::in_memory().unwrap(), genesis)
+}
+
+fn begun(store: Store, genesis: &StateChanges) -> Store {
     let trie = store.root(genesis).unwrap();
     store.initialize(&block(0), genesis, &trie).unwrap();
     store
@@ -69,6 +72,21 @@ fn commit(store: &Store, number: u64, changes: &StateChanges) -> B256 {
     };
     store.commit(&executed).unwrap();
     trie.root
+}
+
+#[test]
+fn a_scratch_store_holds_what_one_in_memory_holds() {
+    let genesis = change(1, Some(5), false, &[(1, 7)]);
+    let next = change(2, Some(9), false, &[(3, 4)]);
+    let stores = [Store::in_memory().unwrap(), Store::scratch().unwrap()];
+    let [memory, scratch] = stores.map(|store| {
+        let store = begun(store, &genesis);
+        let root = commit(&store, 1, &next);
+        let reader = store.reader().unwrap();
+        (root, reader.accounts().unwrap(), reader.tip())
+    });
+    assert_eq!(memory, scratch);
+    assert_eq!((scratch.1.len(), scratch.2), (2, 1));
 }
 
 /// What the changes make of a state held in plain maps: the oracle.
