@@ -48,8 +48,8 @@ fn line(name: &str, options: &Options) -> Result<(), Box<dyn Error>> {
     for rival in rivals.iter_mut().flatten() {
         runs.push(rival.as_mut());
     }
-    let mut times =
-        timing::interleaved(&mut runs, Duration::from_secs_f64(options.seconds))?.into_iter();
+    let budget = Duration::from_secs_f64(options.seconds);
+    let mut times = timing::interleaved(&mut runs, budget, options.threads)?.into_iter();
     let times: Vec<Option<f64>> = rivals
         .iter()
         .map(|rival| rival.as_ref().and_then(|_| times.next()))

@@ -8,6 +8,13 @@ use std::time::{Duration, Instant};
 /// of a busy machine run undisturbed.
 const BURST: Duration = Duration::from_micros(500);
 
+/// Is how long all engines rest before the burst of one that has threads: those of a pool look for more
+/// work after its last (onnxruntime's a million times) and would take a core from whoever comes next.
+const REST: Duration = Duration::from_millis(150);
+
+/// Is how long an engine with threads runs untimed after the rest.
+const WARM_UP: Duration = Duration::from_millis(20);
+
 /// Bounds the bursts of an engine.
 const MAX_BURSTS: usize = 2001;
 
@@ -19,6 +26,7 @@ const MIN_BURSTS: usize = 9;
 pub(crate) fn interleaved(
     rivals: &mut [&mut dyn Rival],
     budget: Duration,
+    threads: usize,
 ) -> Result<Vec<f64>, Box<dyn Error>> {
     let mut per_burst = Vec::new();
     for rival in rivals.iter_mut() {
@@ -32,6 +40,13 @@ pub(crate) fn interleaved(
         }
         for ((rival, runs), bursts) in rivals.iter_mut().zip(&per_burst).zip(&mut bursts) {
             // One run that is not timed: the neighbour left the caches full of its own.
+            if threads > 1 {
+                std::thread::sleep(REST);
+                let start = Instant::now();
+                while start.elapsed() < WARM_UP {
+                    rival.run()?;
+                }
+            }
             rival.run()?;
             let start = Instant::now();
             for _ in 0..*runs {

@@ -17,9 +17,10 @@ use crate::isa;
 /// Bounds the threads of one pool.
 pub const MAX_THREADS: usize = 256;
 
-/// Is how often a thread looks for what it waits for before it goes to sleep: some tens of
-/// microseconds, in which the next kernel of a model usually comes. Waking up takes as long.
-const LOOKS: usize = 1000;
+/// Is how often a thread looks for what it waits for before it goes to sleep: about a millisecond,
+/// in which the next kernel of a model nearly always comes, whatever one thread does in between.
+/// Waking up takes as long as a small kernel.
+const LOOKS: usize = 20_000;
 
 /// Owns threads that wait for work; dropping it ends them.
 #[derive(Debug)]

@@ -160,6 +160,19 @@ pub fn gemm<T: Real>(
     });
 }
 
+/// Bounds the numbers that [`gemm`] packs for one call with a plain right-hand side of `k` rows, whose
+/// columns lie next to each other or not.
+pub fn packed_for_call([m, k, n]: [usize; 3], columns_adjacent: bool) -> u64 {
+    /// Is the widest panel: what is left of one is packed even where the rest stays in its place.
+    const WIDEST: usize = 32;
+    let columns = match (n, columns_adjacent && m < PACK_B_ROWS) {
+        (1, _) => return 0,
+        (_, true) => n.min(WIDEST),
+        (_, false) => n,
+    };
+    (k as u64).saturating_mul((columns as u64).saturating_add(WIDEST as u64 / 2))
+}
+
 /// Computes one product per pair of offsets into `a` and `b`, the outputs one after another.
 ///
 /// `a` and `b` give the strides of every product; `offsets` where each begins in their slices.

@@ -276,6 +276,26 @@ fn the_padded_copy_of_a_convolution_counts_as_alive() {
 }
 
 #[test]
+fn a_right_hand_side_that_is_packed_for_one_call_counts_as_alive() {
+    for op in ["MatMul", "Gemm"] {
+        // From 24 rows on all columns are packed, before that only those that fill no panel.
+        for (rows, packed) in [(24, 40 + 16), (23, 32 + 16)] {
+            let shapes = [[rows, 4], [4, 40]];
+            let named = shapes.map(|shape| shape.map(|dim| dim.to_string()));
+            let [a, b] = named
+                .each_ref()
+                .map(|[rows, columns]| [rows.as_str(), columns]);
+            let inputs = vec![port("a", DType::F32, &a), port("b", DType::F32, &b)];
+            let nodes = vec![node(op, &["a", "b"], &["y"])];
+            let model = load(model(inputs, nodes, &["y"])).expect("loads");
+            let plan = model.plan(&[&shapes[0], &shapes[1]]).expect("plans");
+            let numbers = rows * 40 + 4 * packed;
+            assert_eq!(plan.buffer_bytes(), Some(4 * numbers as u64), "{op}");
+        }
+    }
+}
+
+#[test]
 fn what_lives_around_a_branch_counts_inside_it() {
     let branch = |name: &str| {
         let graph = GraphProto {

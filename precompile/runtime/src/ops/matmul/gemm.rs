@@ -1,11 +1,13 @@
 //! Gemm: alpha * A' * B' + beta * C.
 
-use assay_numerics::gemm::{Epilogue, Matrix, Real, Rhs, Strided, Wrapping, gemm, matmul_wrapping};
+use assay_numerics::gemm::{
+    Epilogue, Matrix, Real, Rhs, Strided, Wrapping, gemm, matmul_wrapping, packed_for_call,
+};
 
 use super::{want_product, with_product_integer};
 use crate::cost::Cost;
 use crate::error::OpError;
-use crate::ops::dense::{Dense, PACKED_ROW, Packed, pack, stacked};
+use crate::ops::dense::{Dense, PACKED_ROW, Packed, pack, stacked, work_bytes};
 use crate::ops::work::{want_same, with_float};
 use crate::ops::{self, CostCx, Fact, InferCx, Ins, NodeCx, Op, RunCx};
 use crate::tensor::{Element, Out, View};
@@ -214,6 +216,25 @@ impl Op for Gemm {
             (None, true) => k.saturating_mul(PACKED_ROW.max(n.saturating_mul(4))),
         };
         stacked(cx, a.dtype, count, 1, packing)
+    }
+
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let (a, b) = (cx.input(0)?, cx.input(1)?);
+        if a.dtype.is_integer() {
+            return Ok(0);
+        }
+        let [m, k, n] = self.dims(&a.shape, &b.shape)?;
+        let packed = match self.packed {
+            Some(_) => 0,
+            None => packed_for_call([m, k, n], !self.transposed[1]),
+        };
+        // beta * C, or one number of it repeated for every column.
+        let addend = match cx.optional(2)? {
+            Some(c) if self.beta != 1.0 => c.count().saturating_add(n as u64),
+            Some(_) => n as u64,
+            None => 0,
+        };
+        Ok(work_bytes(a.dtype, packed.saturating_add(addend)))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use assay_numerics::gemm::{
     Epilogue, Matrix, PackedB, Rhs, Strided, Wrapping, gemm, gemm_batch, matmul_wrapping,
+    packed_for_call,
 };
 
-use super::dense::{Dense, PACKED_ROW, Packed, pack, stacked};
+use super::dense::{Dense, PACKED_ROW, Packed, pack, stacked, work_bytes};
 use super::work::{WorkFloat, want_float, want_same, with_float};
 use super::{CostCx, Entry, Fact, InferCx, Ins, NodeCx, Op, RunCx, broadcast};
 use crate::cost::Cost;
@@ -205,6 +206,20 @@ impl Op for MatMul {
                 .saturating_mul(PACKED_ROW),
         };
         stacked(cx, a.dtype, stack.macs(), batches, packing)
+    }
+
+    fn temporary_bytes(&self, cx: &CostCx<'_>) -> Result<u64, OpError> {
+        let (a, b) = (cx.input(0)?, cx.input(1)?);
+        if self.packed.is_some() || a.dtype.is_integer() {
+            return Ok(0);
+        }
+        let stack = Stack::new(&a.shape, &b.shape)?;
+        let rows = match stack.is_flat() {
+            true => stack.products().saturating_mul(stack.m),
+            false => stack.m,
+        };
+        let packed = packed_for_call([rows, stack.k, stack.n], true);
+        Ok(work_bytes(a.dtype, packed))
     }
 
     fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
