@@ -1,6 +1,6 @@
 //! The demo's end: one operator lies, is caught, and comes back.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use alloy_primitives::keccak256;
 use assay_state::Store;
@@ -31,16 +31,13 @@ impl Story {
     pub(super) fn lie(&self, market: &Market) -> Result<u64, Failure> {
         self.screen.doing("one operator writes into his database");
         let liar = self.node(LIAR)?;
-        self.with(|processes| {
-            processes.stop(LIAR);
-            Ok(())
+        self.while_stopped(LIAR, |data| {
+            Store::open(data)
+                .and_then(|store| {
+                    store.damage(market.prices, market.price_slot(), ether(FALSE_PRICE))
+                })
+                .map_err(|error| Failure::failed(format!("{}: {error}", data.display())))
         })?;
-        let data = liar.folder.join("data");
-        Store::open(&data)
-            .and_then(|store| store.damage(market.prices, market.price_slot(), ether(FALSE_PRICE)))
-            .map_err(|error| Failure::failed(format!("{}: {error}", data.display())))?;
-        self.with(|processes| processes.start_again(LIAR, liar))?;
-        self.follow(LIAR)?;
         let raw = market.sign_loan(self.client(0)?, &self.wallet, ether(SECOND_LOAN))?;
         let height = self.turn_of(LIAR)?;
         self.screen.doing(&format!(
@@ -117,19 +114,31 @@ impl Story {
     pub(super) fn mend(&self) -> Result<(), Failure> {
         self.screen.doing("the liar's data is thrown away");
         let liar = self.node(LIAR)?;
-        self.with(|processes| {
-            processes.stop(LIAR);
-            Ok(())
+        let height = self.while_stopped(LIAR, |data| {
+            fs::remove_dir_all(data).map_err(|error| unusable(data, &error))
         })?;
-        let data = liar.folder.join("data");
-        fs::remove_dir_all(&data).map_err(|error| unusable(&data, &error))?;
-        self.with(|processes| processes.start_again(LIAR, liar))?;
-        let height = self.follow(LIAR)?;
         self.screen.done(
             &format!("The false data is thrown away: {} recomputed all {height} blocks from its peers, and votes again.", liar.name()),
             &[],
         );
         Ok(())
+    }
+
+    /// Stops a node, does something to its data, starts it again and waits until it votes. Answers
+    /// its height.
+    fn while_stopped(
+        &self,
+        index: usize,
+        act: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<u64, Failure> {
+        let node = self.node(index)?;
+        self.with(|processes| {
+            processes.stop(index);
+            Ok(())
+        })?;
+        act(&node.folder.join("data"))?;
+        self.with(|processes| processes.start_again(index, node))?;
+        self.follow(index)
     }
 
     /// Waits until a node that was started again is level with the others and votes.

@@ -1,5 +1,7 @@
 //! The life of a model through the real node: uploaded, registered, attested, active, called.
 
+mod preexecution;
+
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, I256, U256, address, keccak256};
@@ -422,69 +424,11 @@ fn example_contract_answers_from_its_model() {
     );
 }
 
-fn pre_executing() -> Backend {
-    let backend = backend();
-    let preexecution = assay_chain::PreExecution::start(&backend.chain).unwrap();
-    backend.pre_execute(preexecution)
-}
-
 fn example_id() -> B256 {
     Bundle::read(VOLATILITY.into(), u64::MAX)
         .unwrap()
         .model_id()
         .0
-}
-
-#[test]
-fn waiting_transaction_is_run_before_its_block() {
-    let backend = pre_executing();
-    call(&backend, "evm_setAutomine", json!([false]));
-    call(
-        &backend,
-        "eth_sendTransaction",
-        json!([predict(example_id())]),
-    );
-    backend.preexecution.as_ref().unwrap().wait_until_idle();
-    call(&backend, "evm_mine", json!([]));
-    let done = call(&backend, "assay_status", json!([]))["preExecution"].clone();
-    assert_eq!(
-        (&done["executed"], &done["hits"]),
-        (&json!("0x1"), &json!("0x1"))
-    );
-    assert_eq!(
-        (&done["misses"], &done["refused"]),
-        (&json!("0x0"), &json!("0x0"))
-    );
-}
-
-#[test]
-fn transaction_that_waits_for_an_earlier_nonce_is_not_run() {
-    let backend = pre_executing();
-    call(&backend, "evm_setAutomine", json!([false]));
-    let mut later = predict(example_id());
-    later["nonce"] = json!("0x7");
-    call(&backend, "eth_sendTransaction", json!([later]));
-    backend.preexecution.as_ref().unwrap().wait_until_idle();
-    let done = call(&backend, "assay_status", json!([]))["preExecution"].clone();
-    assert_eq!(
-        (&done["executed"], &done["skipped"]),
-        (&json!("0x0"), &json!("0x1"))
-    );
-}
-
-#[test]
-fn instant_mining_runs_nothing_twice() {
-    let backend = pre_executing();
-    call(
-        &backend,
-        "eth_sendTransaction",
-        json!([predict(example_id())]),
-    );
-    let done = call(&backend, "assay_status", json!([]))["preExecution"].clone();
-    assert_eq!(
-        (&done["executed"], &done["misses"]),
-        (&json!("0x0"), &json!("0x1"))
-    );
 }
 
 #[test]
