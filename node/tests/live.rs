@@ -12,10 +12,12 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
-use alloy_primitives::{B256, Bytes, I256, address};
+use alloy_primitives::{B256, Bytes, I256, U256, address};
 use alloy_sol_types::SolCall as _;
-use assay_precompile::abi::IInference::predictCall;
+use assay_precompile::{abi::IInference::predictCall, registry::Record};
 use assay_runtime::bundle::Bundle;
+use assay_state::Store;
+use assay_types::{AssayParams, StateView as _};
 use serde_json::{Value, json};
 
 const VOLATILITY: &[u8] = include_bytes!("../../precompile/runtime/models/volatility.assay");
@@ -243,6 +245,48 @@ fn transaction_is_replayed_from_a_running_node_and_from_a_stopped_one_s_files() 
         "{}",
         said(&nowhere)
     );
+
+    // Files in which the model is another size: the first touch has another price than recorded.
+    let data_folder = folder.path().join("data");
+    damage_size(&data_folder, id, |size| size + (1 << 20));
+    let dearer = replay(&[]);
+    assert_eq!(dearer.status.code(), Some(1), "{}", said(&dearer));
+    let told = said(&dearer);
+    assert!(
+        told.contains("0 inferences were executed, 1 are recorded"),
+        "{told}"
+    );
+    damage_size(&data_folder, id, |size| size - (1 << 20) - 1_024);
+    let cheaper = replay(&[]);
+    assert_eq!(cheaper.status.code(), Some(1), "{}", said(&cheaper));
+    let told = said(&cheaper);
+    assert!(told.contains("DIFFERS"), "{told}");
+    assert!(
+        told.contains("inference 0 is not what its record says"),
+        "{told}"
+    );
+    assert!(!told.contains("records are the header's"), "{told}");
+    // The bits are right, so the two paths agree: the fault is not in the arithmetic.
+    assert!(told.contains("no operator of"), "{told}");
+    let json: Value = serde_json::from_slice(&replay(&["--json"]).stdout).unwrap();
+    let inference = &json["inferences"][0];
+    assert_eq!(inference["same"], false);
+    assert_eq!(inference["outputHash"], inference["stored"]["outputHash"]);
+    assert_ne!(inference["gas"], inference["stored"]["gas"]);
+    assert!(json["header"].is_string(), "{json}");
+}
+
+/// Overwrites the size that the registry states of a model (contracts/STORAGE.md: bits 80 to 143).
+fn damage_size(data: &Path, model: B256, change: impl Fn(u64) -> u64) {
+    let store = Store::open(data).unwrap();
+    let registry = AssayParams::default().model_registry;
+    let reader = store.reader().unwrap();
+    let state = reader.state(reader.tip()).unwrap();
+    let word = state.storage(registry, Record::key(model)).unwrap();
+    let size = Record::decode(word).size_bytes;
+    let other = word - (U256::from(size) << 80) + (U256::from(change(size)) << 80);
+    assert_eq!(Record::decode(other).size_bytes, change(size));
+    store.damage(registry, Record::key(model), other).unwrap();
 }
 
 #[test]

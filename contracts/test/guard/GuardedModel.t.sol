@@ -8,7 +8,6 @@ import {Owned} from "../../src/guard/Owned.sol";
 import {FieldRule, Rule, Rules} from "../../src/guard/Rules.sol";
 import {IInference, Model, ModelInfo} from "../../src/interfaces/IInference.sol";
 import {Inference} from "../../src/libraries/Inference.sol";
-import {InferenceCall} from "../../src/libraries/InferenceCall.sol";
 import {Doubles, PrecompileDouble} from "../doubles/PrecompileDouble.sol";
 import {Test} from "forge-std/Test.sol";
 

@@ -2,7 +2,7 @@
 pragma solidity 0.8.26;
 
 import {Fallback} from "../../src/guard/GuardedModel.sol";
-import {Rule, Rules} from "../../src/guard/Rules.sol";
+import {Rules} from "../../src/guard/Rules.sol";
 import {Model} from "../../src/interfaces/IInference.sol";
 import {PrecompileDouble} from "../doubles/PrecompileDouble.sol";
 import {Feed, GuardFixture} from "./GuardedModel.t.sol";
