@@ -19,6 +19,7 @@ mod progress;
 mod receipt;
 mod replay;
 mod serve;
+mod snapshot;
 mod table;
 mod wallet;
 

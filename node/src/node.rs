@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use alloy_primitives::B256;
 use assay_chain::Chain;
 use assay_pool::{Limits, Pool};
 use assay_rpc::{Backend, start};
@@ -20,7 +21,7 @@ use crate::{
     limits::RpcLimits,
     network::run::{self, Run},
     progress::Progress,
-    serve,
+    serve, snapshot,
 };
 
 #[derive(Subcommand)]
@@ -28,7 +29,7 @@ pub(crate) enum Command {
     /// Run a node of a network: follow, recompute and, with a key, vote.
     #[command(after_help = "Example: assay node run --config node-0/config.toml")]
     Run(Run),
-    /// Execute and keep the blocks of a file.
+    /// Execute and keep the blocks of a file, or begin with a snapshot.
     #[command(
         after_help = "Example: assay node import --genesis genesis.json --chain chain.rlp --datadir data"
     )]
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     /// Answer JSON-RPC over a chain imported before.
     #[command(after_help = "Example: assay node serve --datadir data --port 8545")]
     Serve(Serve),
-    /// Write a kept chain's blocks, or its newest state as a genesis file.
+    /// Write a kept chain's blocks, its newest state as a genesis file, or a snapshot.
     #[command(after_help = "Example: assay node export --datadir data --blocks chain.rlp")]
     Export(Export),
 }
@@ -46,8 +47,18 @@ pub(crate) struct Import {
     #[command(flatten)]
     place: Place,
     /// Blocks to import: their RLP, one after another.
-    #[arg(long)]
-    chain: PathBuf,
+    #[arg(
+        long,
+        required_unless_present = "snapshot",
+        conflicts_with = "snapshot"
+    )]
+    chain: Option<PathBuf>,
+    /// A snapshot to begin with in place of all blocks; needs --genesis and a new --datadir.
+    #[arg(long, value_name = "FILE", requires_all = ["genesis", "datadir"])]
+    snapshot: Option<PathBuf>,
+    /// Refuse a snapshot of another block than this one.
+    #[arg(long, value_name = "HASH", requires = "snapshot")]
+    block: Option<B256>,
     /// Answer JSON-RPC once the blocks are in.
     #[arg(long)]
     serve: bool,
@@ -77,6 +88,9 @@ pub(crate) struct Export {
     /// File for the newest state: a genesis of the same rules, also for `assay dev --state`.
     #[arg(long)]
     state: Option<PathBuf>,
+    /// File for a snapshot: the newest state with its proof, as `assay node import --snapshot` reads it.
+    #[arg(long)]
+    snapshot: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -112,15 +126,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(options) => run::run(&options),
         Command::Import(import) => {
-            let chain = open(&import.place)?;
-            let count = import_blocks(&chain, &import.chain)?;
-            let head = chain.head();
-            let (number, hash) = (head.header.number, head.hash);
-            say(
-                import.json,
-                &json!({"imported": count, "head": number, "hash": hash}),
-                format!("imported {count} blocks, head is {number} ({hash})"),
-            );
+            let chain = import_into(&import)?;
             match import.serve {
                 true => answer(chain, &import.listen),
                 false => Ok(()),
@@ -129,6 +135,36 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Export(options) => export(&options),
         Command::Serve(serve) => answer(open(&serve.place)?, &serve.listen),
     }
+}
+
+/// Imports what the options name; answers the chain.
+fn import_into(import: &Import) -> Result<Chain, Failure> {
+    let place = &import.place;
+    if let (Some(file), Some(genesis), Some(datadir)) =
+        (&import.snapshot, &place.genesis, &place.datadir)
+    {
+        snapshot::restore(
+            file,
+            &read_genesis(genesis)?,
+            datadir,
+            import.block,
+            import.json,
+        )?;
+        return open(place);
+    }
+    let chain = open(place)?;
+    // Without a snapshot the options hold the blocks.
+    if let Some(file) = &import.chain {
+        let count = import_blocks(&chain, file)?;
+        let head = chain.head();
+        let (number, hash) = (head.header.number, head.hash);
+        say(
+            import.json,
+            &json!({"imported": count, "head": number, "hash": hash}),
+            format!("imported {count} blocks, head is {number} ({hash})"),
+        );
+    }
+    Ok(chain)
 }
 
 fn open(place: &Place) -> Result<Chain, Failure> {
@@ -140,16 +176,19 @@ fn open(place: &Place) -> Result<Chain, Failure> {
     let Some(path) = &place.genesis else {
         return Chain::reopen(store).map_err(|error| Failure::failed(error).hint("--genesis FILE"));
     };
-    let genesis = Genesis::from_json(&read_text(path)?)
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    Chain::open(&genesis, store).map_err(Failure::failed)
+    Chain::open(&read_genesis(path)?, store).map_err(Failure::failed)
+}
+
+fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+    Genesis::from_json(&read_text(path)?)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
 /// Writes blocks and state of a chain into files.
 fn export(export: &Export) -> Result<(), Failure> {
-    if export.blocks.is_none() && export.state.is_none() {
+    if export.blocks.is_none() && export.state.is_none() && export.snapshot.is_none() {
         return Err(Failure::usage(
-            "nothing to write: give --blocks FILE or --state FILE",
+            "nothing to write: give --blocks FILE, --state FILE or --snapshot FILE",
         ));
     }
     let store = Store::open(&export.datadir).map_err(Failure::failed)?;
@@ -166,6 +205,9 @@ fn export(export: &Export) -> Result<(), Failure> {
             &json!({"file": path, "blocks": count}),
             format!("wrote {count} blocks to {}", path.display()),
         );
+    }
+    if let Some(path) = &export.snapshot {
+        snapshot::take(&chain, path, export.json)?;
     }
     if let Some(path) = &export.state {
         let state = chain.export_state().map_err(Failure::failed)?;
@@ -224,6 +266,6 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::failed(format!("{}: {error}", path.display()))
 }

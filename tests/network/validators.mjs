@@ -1,6 +1,7 @@
 // Four validators, four processes: one answer, one state, one certificate; then killed again and again.
 //   scripts/network-test [ROUNDS] [SEED]
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { account, agree, ensure, fresh, pause, publish, random, receipt, transfer, until, withNetwork } from "./network.mjs";
@@ -60,6 +61,22 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
   console.log(`a model published through one node is active ${((Date.now() - publishing) / 1000).toFixed(1)} s later, fetched and attested to by the others`);
   nonce = Number(await nodes[0].call("eth_getTransactionCount", [account.address, "latest"]));
 
+  // A node whose data is gone begins with another's snapshot, and executes nothing of before.
+  const beginning = Date.now();
+  await Promise.all([nodes[2].kill("SIGTERM"), nodes[3].kill("SIGTERM")]);
+  const file = join(folder, "snapshot");
+  const command = (...args) => JSON.parse(execFileSync(nodes[3].program, ["node", ...args, "--json"], { encoding: "utf8" }));
+  const taken = command("export", "--datadir", join(nodes[2].folder, "data"), "--snapshot", file);
+  nodes[2].start();
+  rmSync(join(nodes[3].folder, "data", "chain.redb"));
+  const genesis = join(folder, "genesis.json");
+  const proven = command("import", "--genesis", genesis, "--datadir", join(nodes[3].folder, "data"), "--snapshot", file, "--block", taken.hash);
+  ensure(proven.head === taken.snapshotOf && 3 * proven.signedPower > 2 * proven.totalPower, `proven: ${JSON.stringify(proven)}`);
+  nodes[3].start();
+  await nodes[3].reach(taken.snapshotOf + 3);
+  await agree(nodes, taken.snapshotOf + 1);
+  console.log(`a node began with a snapshot of block ${taken.snapshotOf}, ${taken.bytes >> 10} KiB, and votes on; ${((Date.now() - beginning) / 1000).toFixed(1)} s in all`);
+
   // One validator dies at random moments, under load; then all do.
   let slowest = 0;
   for (let round = 0; round < rounds; ++round) {
@@ -84,7 +101,8 @@ await withNetwork(4, ["--block-interval-ms", "200", "--propose-timeout-ms", "100
     nonce = Number(await nodes[0].call("eth_getTransactionCount", [account.address, "latest"]));
   }
   const tip = Math.min(...(await Promise.all(nodes.map((node) => node.height()))));
-  for (let height = 1; height <= tip; ++height) await agree(nodes, height);
+  // Certificates of before its snapshot are what node 3 lacks.
+  for (let height = 1; height <= tip; ++height) await agree(height < taken.snapshotOf ? nodes.slice(0, 3) : nodes, height);
   const stopped = await Promise.all(nodes.map((node) => node.call("assay_status")));
   ensure(stopped.every((status) => status.voting.stopped === null), "a node stopped voting");
   const diverged = await Promise.all(nodes.map((node) => node.call("assay_getDivergences")));

@@ -32,6 +32,11 @@ pub enum ChainError {
     /// The store holds no chain.
     #[error("the data directory holds no chain yet: give its genesis")]
     EmptyStore,
+    /// Blocks are asked for that the store never had.
+    #[error(
+        "this chain began with a snapshot and keeps blocks from {0} on: ask a node that has them all"
+    )]
+    BeganLater(u64),
     /// The genesis kept with the data, or given, is refused.
     #[error(transparent)]
     Genesis(#[from] assay_types::GenesisError),

@@ -77,6 +77,10 @@ impl Chain {
             Ok(reader) => reader,
             Err(error) => return Ok(Err(error)),
         };
+        let first = reader.first_block();
+        if first > 1 {
+            return Ok(Err(ChainError::BeganLater(first)));
+        }
         let mut count = 0;
         for number in 1..=reader.tip() {
             match reader.block_rlp(number) {

@@ -18,6 +18,7 @@ mod predeploys;
 mod preexecution;
 pub mod registry;
 mod service;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 

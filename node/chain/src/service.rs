@@ -6,13 +6,17 @@ use std::sync::{
 };
 
 use alloy_hardforks::EthereumHardfork;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Decodable;
 use assay_executor::{
     Executor, InvalidBlock, Outcome, validate_body, validate_header, validate_outcome,
 };
 use assay_state::{ExecutedBlock, Origin, Reader, Savepoint, StateSnapshot, Store, TrieUpdate};
-use assay_types::{Block, Certificate, ChainSpec, Genesis, Header, RecoveredBlock, StateChanges};
+use assay_types::{
+    Block, Certificate, ChainSpec, Decision, Genesis, Header, RecoveredBlock, SetUpdate,
+    StateChanges, StateView as _,
+    validators::{NEXT_SET_REQUEST_TYPE, set_at},
+};
 
 use crate::{ChainError, Models};
 
@@ -290,6 +294,10 @@ impl Chain {
                 head: head.hash,
             });
         }
+        let set_update = match certificate {
+            Some(certificate) => self.set_update(executed, certificate)?,
+            None => None,
+        };
         self.store.commit(&ExecutedBlock {
             block: &executed.block,
             changes: &executed.outcome.changes,
@@ -298,6 +306,7 @@ impl Chain {
             records: &executed.outcome.records,
             requests: &executed.outcome.requests,
             certificate,
+            set_update: set_update.as_ref(),
         })?;
         self.set_head(Head {
             header: header.clone(),
@@ -309,6 +318,31 @@ impl Chain {
             .unwrap_or_else(PoisonError::into_inner);
         listeners.iter().for_each(|listener| listener(executed));
         Ok(())
+    }
+
+    /// Cuts the proof that a block is the last of its validator set, while the state that names
+    /// the set is at hand; `None` when it is not the last.
+    fn set_update(
+        &self,
+        executed: &Executed,
+        certificate: &Certificate,
+    ) -> Result<Option<SetUpdate>, ChainError> {
+        let requests = &executed.outcome.requests;
+        let named = |request: &Bytes| request.first() == Some(&NEXT_SET_REQUEST_TYPE);
+        let (true, Some(params)) = (requests.iter().any(named), &self.spec().assay) else {
+            return Ok(None);
+        };
+        let state = self.parent_state(&self.head())?;
+        let header = executed.block.header();
+        let decision = Decision {
+            header: alloy_rlp::encode(header).into(),
+            round: certificate.round,
+            signatures: certificate.signatures.clone(),
+            validators: set_at(header.number, |slot| {
+                state.storage(params.validator_set, slot)
+            })?,
+        };
+        Ok(SetUpdate::cut(requests, decision))
     }
 
     /// Decodes, executes and stores a block.
@@ -396,6 +430,12 @@ impl Chain {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
         self.changed();
     }
+}
+
+/// Computes the first block of a genesis.
+pub(crate) fn genesis_block(genesis: &Genesis) -> Result<RecoveredBlock, ChainError> {
+    let root = Store::in_memory()?.root(&genesis.state())?.root;
+    Ok(first_block(genesis.block(root))?)
 }
 
 /// Takes a block that has no transactions, as a first block must.

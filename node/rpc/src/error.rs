@@ -20,6 +20,9 @@ pub(crate) const INTERNAL_ERROR: i32 = -32_603;
 /// Code of a call that reverted; `data` holds what it returned.
 pub(crate) const REVERTED: i32 = 3;
 
+/// Code of a block that is known but not kept, as geth and EIP-4444 have it.
+pub(crate) const PRUNED_HISTORY: i32 = 4444;
+
 /// Selector of `Error(string)`.
 const ERROR_SELECTOR: [u8; 4] = hex!("08c379a0");
 /// Selector of `Panic(uint256)`.

@@ -60,7 +60,11 @@ pub(crate) fn history(
     if count == 0 {
         return Ok(json!({"oldestBlock": quantity(0_u64), "gasUsedRatio": null}));
     }
-    let oldest = at.number + 1 - count;
+    let kept = at.reader.first_block().min(at.number);
+    let mut oldest = at.number + 1 - count;
+    if oldest < kept && kept > 1 {
+        oldest = kept;
+    }
     let (mut fees, mut ratios, mut rewards) = (Vec::new(), Vec::new(), Vec::new());
     let (mut blob_fees, mut blob_ratios) = (Vec::new(), Vec::new());
     let spec = backend.chain.spec();

@@ -8,7 +8,7 @@ use assay_chain::{Attributes, Head};
 use assay_state::{Reader, StateSnapshot, StoredBlock};
 use assay_types::{Header, Overlay, Receipt, StateChanges};
 
-use crate::{Backend, RpcError, pending::Pending};
+use crate::{Backend, RpcError, error::PRUNED_HISTORY, pending::Pending};
 
 /// The moment of the store a call reads, and the block it means.
 pub(crate) struct At {
@@ -38,7 +38,11 @@ impl Backend {
             // A decided block is final: the newest is safe and finalized.
             BlockId::Number(_) => tip,
         };
-        Ok((number <= tip).then_some(At::mined(reader, number)))
+        if number > tip {
+            return Ok(None);
+        }
+        require_kept(&reader, number)?;
+        Ok(Some(At::mined(reader, number)))
     }
 
     /// Finds the block a client means, which must be there.
@@ -121,6 +125,18 @@ impl At {
                 .ok_or_else(|| RpcError::server("genesis is not traceable"))?,
         };
         Ok(self.reader.state(parent)?)
+    }
+}
+
+/// Refuses a block that a node which began with a snapshot never had.
+pub(crate) fn require_kept(reader: &Reader, number: u64) -> Result<(), RpcError> {
+    let first = reader.first_block();
+    match number == 0 || number >= first {
+        true => Ok(()),
+        false => Err(RpcError::new(
+            PRUNED_HISTORY,
+            format!("pruned history unavailable: this node keeps blocks from {first} on"),
+        )),
     }
 }
 

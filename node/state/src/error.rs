@@ -53,6 +53,9 @@ pub enum StateError {
         /// Newest block.
         last: u64,
     },
+    /// A store that must be empty holds a chain.
+    #[error("the data directory holds a chain already: give another --datadir")]
+    NotEmpty,
     /// A block was to be stored out of order.
     #[error("block {got} cannot follow block {tip}")]
     Order {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Decodable;
 use assay_types::{
@@ -22,6 +21,7 @@ pub struct Reader {
     pub(crate) transaction: ReadTransaction,
     tip: u64,
     first_state: u64,
+    first_block: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -37,10 +37,15 @@ impl Reader {
         let meta = transaction.open_table(tables::META)?;
         let tip = read_u64(&meta, meta::TIP)?;
         let first_state = read_u64(&meta, meta::FIRST_STATE)?;
+        let first_block = match meta.get(meta::FIRST_BLOCK)? {
+            Some(_) => read_u64(&meta, meta::FIRST_BLOCK)?,
+            None => 1,
+        };
         Ok(Self {
             transaction,
             tip,
             first_state,
+            first_block,
         })
     }
 
@@ -54,6 +59,13 @@ impl Reader {
     #[must_use]
     pub const fn first_state(&self) -> u64 {
         self.first_state
+    }
+
+    /// Returns the number of the oldest block kept after the first one: above 1 in a store that
+    /// began with a snapshot.
+    #[must_use]
+    pub const fn first_block(&self) -> u64 {
+        self.first_block
     }
 
     /// Opens the state after a block.
@@ -262,10 +274,7 @@ impl Reader {
     }
 
     pub(crate) fn trie(&self) -> Result<StateTrie, StateError> {
-        let meta = self.transaction.open_table(tables::META)?;
-        let root = meta.get(meta::TRIE_ROOT)?;
-        let root = root.map_or(EMPTY_ROOT_HASH, |root| B256::from_slice(root.value()));
-        StateTrie::open(self.transaction.open_table(tables::TRIE)?, root)
+        StateTrie::newest(&self.transaction)
     }
 
     /// Lists what takes the newest state back to the one after block `number`.

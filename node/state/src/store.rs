@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::B256;
-use assay_types::{Certificate, InferenceRecord, Receipt, RecoveredBlock, StateChanges};
+use assay_types::{Certificate, InferenceRecord, Receipt, RecoveredBlock, SetUpdate, StateChanges};
 use redb::{
     Database, ReadableDatabase, ReadableTable, TableHandle as _, WriteTransaction,
     backends::InMemoryBackend,
@@ -60,6 +59,8 @@ pub struct ExecutedBlock<'a> {
     pub requests: &'a Requests,
     /// What decided it; `None` where nobody votes.
     pub certificate: Option<&'a Certificate>,
+    /// Proof of the set of validators that follows this block's, when another one does.
+    pub set_update: Option<&'a SetUpdate>,
 }
 
 impl std::fmt::Debug for Store {
@@ -88,6 +89,23 @@ impl Store {
             .set_cache_size(CACHE_BYTES)
             .create(directory.join(DATABASE_FILE))?;
         Self::with_database(database)
+    }
+
+    /// Moves a closed store from one directory into another that has none.
+    ///
+    /// # Errors
+    /// When the other directory has a store already, or the file cannot be moved.
+    pub fn relocate(from: &Path, to: &Path) -> Result<(), StateError> {
+        let file = to.join(DATABASE_FILE);
+        if file.exists() {
+            return Err(StateError::NotEmpty);
+        }
+        let moved = std::fs::create_dir_all(to)
+            .and_then(|()| std::fs::rename(from.join(DATABASE_FILE), &file));
+        moved.map_err(|source| StateError::Directory {
+            path: to.into(),
+            source,
+        })
     }
 
     /// Makes an empty store in a temporary file that ends with the process.
@@ -262,14 +280,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn root(&self, changes: &StateChanges) -> Result<TrieUpdate, StateError> {
-        if self.genesis()?.is_none() {
-            let read = self.database.begin_read()?;
-            let table = read.open_table(tables::TRIE)?;
-            let mut trie = StateTrie::open(table, EMPTY_ROOT_HASH)?;
-            trie.apply(changes)?;
-            return Ok(trie.into_update());
-        }
-        let mut trie = self.reader()?.trie()?;
+        let mut trie = StateTrie::newest(&self.database.begin_read()?)?;
         trie.apply(changes)?;
         Ok(trie.into_update())
     }
@@ -333,7 +344,8 @@ impl Store {
     }
 }
 
-fn write_first(
+/// Writes the first block and its state.
+pub(crate) fn write_first(
     write: &WriteTransaction,
     block: &RecoveredBlock,
     changes: &StateChanges,
@@ -353,6 +365,7 @@ fn write_first(
         records: &[],
         requests: &Requests::default(),
         certificate: None,
+        set_update: None,
     };
     write_block(write, &first)
 }
@@ -376,6 +389,7 @@ fn create_tables(write: &WriteTransaction) -> Result<(), StateError> {
     write.open_table(tables::LOG_ADDRESSES)?;
     write.open_table(tables::LOG_TOPICS)?;
     write.open_table(tables::CERTIFICATES)?;
+    write.open_table(tables::SET_UPDATES)?;
     write.open_table(tables::PROPOSALS)?;
     write.open_table(tables::EVIDENCE)?;
     write.open_table(tables::DIVERGENCES)?;

@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 
 /// Version of this layout; another one is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 3;
+pub(crate) const SCHEMA_VERSION: u32 = 4;
 
 /// Bytes of an address followed by a slot.
 pub(crate) const SLOT_KEY_BYTES: usize = 52;
@@ -60,6 +60,8 @@ pub(crate) const LOG_TOPICS: TableDefinition<'_, [u8; 41], ()> = TableDefinition
 /// Number -> certificate of the block; absent on chains without validators.
 pub(crate) const CERTIFICATES: TableDefinition<'_, u64, &[u8]> =
     TableDefinition::new("certificates");
+/// Number of a validator set's last block -> proof of the set that follows, JSON.
+pub(crate) const SET_UPDATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("set_updates");
 /// Height, block hash -> a proposal seen at that height, until a block of it is decided.
 pub(crate) const PROPOSALS: TableDefinition<'_, [u8; 40], &[u8]> =
     TableDefinition::new("proposals");
@@ -85,4 +87,6 @@ pub(crate) mod meta {
     pub(crate) const TRIE_ROOT: &str = "trie_root";
     /// Oldest block whose state can be read.
     pub(crate) const FIRST_STATE: &str = "first_state";
+    /// Oldest block kept after the first one; absent when all are.
+    pub(crate) const FIRST_BLOCK: &str = "first_block";
 }

@@ -69,6 +69,7 @@ fn commit(store: &Store, number: u64, changes: &StateChanges) -> B256 {
         records: &[],
         requests: &requests,
         certificate: None,
+        set_update: None,
     };
     store.commit(&executed).unwrap();
     trie.root
@@ -268,6 +269,7 @@ fn block_out_of_order_and_unknown_state_are_refused() {
         records: &[],
         requests: &requests,
         certificate: None,
+        set_update: None,
     };
     assert!(matches!(
         store.commit(&executed),

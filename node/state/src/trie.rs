@@ -14,9 +14,13 @@ use alloy_rlp::{Decodable, Encodable};
 use alloy_trie::TrieAccount;
 use assay_types::{Account, AccountChange, StateChanges};
 use eth_trie::{DB, EthTrie, Trie, TrieError};
-use redb::ReadOnlyTable;
+use redb::{ReadOnlyTable, ReadTransaction};
 
-use crate::{StateError, codec::node_key, tables::NODE_KEY_BYTES};
+use crate::{
+    StateError,
+    codec::node_key,
+    tables::{self, NODE_KEY_BYTES, meta},
+};
 
 /// The table of nodes as one moment saw it.
 pub(crate) type NodeTable = ReadOnlyTable<[u8; NODE_KEY_BYTES], &'static [u8]>;
@@ -134,8 +138,11 @@ pub(crate) struct StateTrie {
 }
 
 impl StateTrie {
-    pub(crate) fn open(table: NodeTable, root: B256) -> Result<Self, StateError> {
-        let table = Arc::new(table);
+    /// Opens the trie of the newest state, which is empty in an empty store.
+    pub(crate) fn newest(read: &ReadTransaction) -> Result<Self, StateError> {
+        let root = read.open_table(tables::META)?.get(meta::TRIE_ROOT)?;
+        let root = root.map_or(EMPTY_ROOT_HASH, |root| B256::from_slice(root.value()));
+        let table = Arc::new(read.open_table(tables::TRIE)?);
         let db = Arc::new(NodeDb::new(ACCOUNT_TRIE, Some(Arc::clone(&table))));
         let accounts = open_trie(db, root)?;
         Ok(Self {

@@ -73,6 +73,15 @@ impl Store {
 }
 
 impl Reader {
+    /// Returns the number of the oldest block whose certificate is kept; `None` when none is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn first_decided(&self) -> Result<Option<u64>, StateError> {
+        let table = self.open(tables::CERTIFICATES)?;
+        Ok(table.first()?.map(|(number, _)| number.value()))
+    }
+
     /// Reads what decided a block; `None` where nobody votes.
     ///
     /// # Errors

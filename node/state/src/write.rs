@@ -11,6 +11,7 @@ use crate::{
         ChangedKeys, account_history_key, encode_account, log_address_key, log_topic_key, node_key,
         prefix_range, slot_key, storage_history_key,
     },
+    pieces::write_update,
     tables::{self, meta},
     votes::drop_proposals,
 };
@@ -59,6 +60,9 @@ pub(crate) fn write_block(
             .open_table(tables::CERTIFICATES)?
             .insert(number, certificate.encode().as_slice())?;
         drop_proposals(write, number)?;
+    }
+    if let Some(update) = commit.set_update {
+        write_update(write, update)?;
     }
     let mut places = write.open_table(tables::TRANSACTIONS)?;
     for (index, transaction) in (0_u32..).zip(&block.block().body.transactions) {
@@ -209,7 +213,8 @@ fn write_changed_keys(
     Ok(())
 }
 
-fn write_trie(write: &WriteTransaction, update: &TrieUpdate) -> Result<(), StateError> {
+/// Writes a difference of tries.
+pub(crate) fn write_trie(write: &WriteTransaction, update: &TrieUpdate) -> Result<(), StateError> {
     let mut table = write.open_table(tables::TRIE)?;
     for owner in &update.wiped {
         let range = prefix_range::<{ tables::NODE_KEY_BYTES }>(owner.as_slice());

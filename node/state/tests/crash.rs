@@ -61,6 +61,7 @@ fn commit(store: &Store, number: u64) {
         records: &[],
         requests: &requests,
         certificate: None,
+        set_update: None,
     };
     store.commit(&executed).unwrap();
 }

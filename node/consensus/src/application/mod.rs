@@ -236,7 +236,8 @@ impl<W: Waiting> Application<W> {
                 let _ = reply.send(next);
             }
             AppMsg::GetHistoryMinHeight { reply } => {
-                let _ = reply.send(Height(1));
+                let first = self.chain.reader()?.first_decided()?;
+                let _ = reply.send(Height(first.unwrap_or(1)));
             }
             AppMsg::GetDecidedValues { range, reply } => {
                 let values = self.decided(range.start().0, range.end().0)?;

@@ -1,6 +1,8 @@
 //! Validators decide the same blocks, and a node that comes late or comes back has them too.
 
 use alloy_primitives::B256;
+use assay_chain::snapshot;
+use assay_state::Store;
 
 use crate::nodes::{Plan, addresses, genesis, set, transfer, turn};
 
@@ -58,6 +60,36 @@ async fn four_validators_decide_the_same_blocks_and_certify_them() {
     assert!(back.height() >= stood);
     back.reach(target).await;
     assert_eq!(back.hash(target), nodes[0].hash(target));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_that_begins_with_a_snapshot_follows_and_skips_what_was_before() {
+    let _turn = turn().await;
+    let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis(1));
+    let all = addresses(3);
+    let first = Plan::validator(0)
+        .start(folder.path(), &genesis, &all)
+        .await;
+    first.reach(4).await;
+    let mut file = Vec::new();
+    let taken = snapshot::take(&first.chain, &mut file).unwrap();
+    let store = Store::open(&folder.path().join("1")).unwrap();
+    let proven = snapshot::restore(&genesis, &store, file.as_slice(), |_| {}).unwrap();
+    assert_eq!((proven.number, proven.hash), (taken.number, taken.hash));
+    drop(store);
+    let second = Plan::follower(1).start(folder.path(), &genesis, &all).await;
+    let target = taken.number + 3;
+    second.reach(target).await;
+    assert_eq!(second.hash(target), first.hash(target));
+    let reader = second.chain.reader().unwrap();
+    assert_eq!(reader.first_decided().unwrap(), Some(taken.number));
+    assert!(reader.certificate(taken.number - 1).unwrap().is_none());
+
+    // A third node that knows only this one's blocks cannot have the first ones from it; with the
+    // validator's beside them it has all.
+    let third = Plan::follower(2).start(folder.path(), &genesis, &all).await;
+    third.reach(target).await;
+    assert_eq!(third.hash(1), first.hash(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,10 @@
 //! `assay_`: what convinces verifiers elsewhere: receipts of records, and the sets that follow one another.
 
-use alloy_eips::eip7685::Requests;
+use alloy_eips::{BlockId, BlockNumberOrTag, eip7685::Requests};
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Encodable as _;
 use assay_types::{
-    Decision, Domain, InferenceReceipt, SetUpdate, StateView as _,
-    digest::set_hash,
-    validators::{NEXT_SET_REQUEST_TYPE, set_at},
+    Decision, Domain, InferenceReceipt, StateView as _, digest::set_hash, validators::set_at,
 };
 use serde_json::{Value, json};
 
@@ -62,19 +60,23 @@ fn receipt(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcErr
     }))
 }
 
-/// Cuts the proof that a block is the last of its set; null when the set stays.
+/// Gives the proof that a block is the last of its set; null when the set stays.
 fn set_update(backend: &Backend, arguments: &mut Arguments) -> Result<Value, RpcError> {
-    let at = backend.at(arguments.optional()?)?;
-    let requests = Requests::new(at.reader.requests(at.number)?);
-    if !requests
-        .iter()
-        .any(|request| request.first() == Some(&NEXT_SET_REQUEST_TYPE))
-    {
-        return Ok(Value::Null);
+    let block = arguments.optional()?;
+    // Proofs outlive the blocks they were cut from.
+    let (reader, number) = match block {
+        Some(BlockId::Number(BlockNumberOrTag::Number(number))) => {
+            (backend.chain.reader()?, number)
+        }
+        block => {
+            let at = backend.at(block)?;
+            (at.reader, at.number)
+        }
+    };
+    match reader.set_update(number)? {
+        Some(update) => update.to_json().map_err(RpcError::internal),
+        None => Ok(Value::Null),
     }
-    let update = SetUpdate::cut(&requests, decision(backend, &at)?);
-    let update = update.ok_or_else(|| RpcError::internal("a request names no set"))?;
-    update.to_json().map_err(RpcError::internal)
 }
 
 /// Gathers what proves that a block was decided.
@@ -104,7 +106,7 @@ mod tests {
 
     use alloy_primitives::{Address, I256, U256, b256};
     use alloy_sol_types::SolCall as _;
-    use assay_chain::{Chain, Models};
+    use assay_chain::{Chain, Models, snapshot};
     use assay_dev::{
         Accounts, DEFAULT_MNEMONIC, Dev, DevGenesis, FromPool, dev_params, pin_examples,
     };
@@ -113,7 +115,7 @@ mod tests {
     use assay_runtime::Limits;
     use assay_state::{ModelStore, Store};
     use assay_types::{
-        Certificate,
+        Certificate, Genesis, SetUpdate,
         certificate::SIGNATURE_BYTES,
         contracts::{array_slot, validators},
         digest::{Ballot, Validator as Member},
@@ -135,6 +137,7 @@ mod tests {
         backend: Backend,
         validator: Address,
         domain: Domain,
+        genesis: Genesis,
     }
 
     impl Voted {
@@ -150,8 +153,8 @@ mod tests {
                 validator: Some(validator),
                 ..DevGenesis::default()
             };
-            let chain =
-                Chain::open(&genesis.build().unwrap(), Store::in_memory().unwrap()).unwrap();
+            let genesis = genesis.build().unwrap();
+            let chain = Chain::open(&genesis, Store::in_memory().unwrap()).unwrap();
             let domain = Domain {
                 genesis_hash: chain.head().hash,
                 chain_id: chain.spec().chain_id,
@@ -163,6 +166,7 @@ mod tests {
                 backend: Backend::with_dev(Arc::new(dev), CallLimits::default()),
                 validator: account,
                 domain,
+                genesis,
             }
         }
 
@@ -284,6 +288,45 @@ mod tests {
         read.next_set_hash = old;
         assert!(read.verify(&node.domain, old).is_err());
         assert_eq!(node.ask("assay_getSetUpdate", "0x2"), Value::Null);
+    }
+
+    #[test]
+    fn what_was_before_a_snapshot_is_pruned_history() {
+        let node = Voted::start();
+        for _ in 0..300 {
+            node.decide(0);
+        }
+        let mut file = Vec::new();
+        snapshot::take(&node.backend.chain, &mut file).unwrap();
+        let store = Store::in_memory().unwrap();
+        snapshot::restore(&node.genesis, &store, file.as_slice(), |_| {}).unwrap();
+        let chain = Arc::new(Chain::open(&node.genesis, store).unwrap());
+        let pool = Arc::new(Pool::default());
+        let after = Backend::new(chain, pool, CallLimits::default());
+        let ask = |method, params| after.call(method, Some(params));
+        for (method, params) in [
+            ("eth_getBlockByNumber", json!(["0x2c", false])),
+            ("assay_getCertificate", json!(["0x2c"])),
+            (
+                "eth_getLogs",
+                json!([{"fromBlock": "0x2c", "toBlock": "0x40"}]),
+            ),
+        ] {
+            let error = ask(method, params).unwrap_err();
+            assert_eq!(error.code, 4444, "{method}: {error}");
+            assert!(error.message.ends_with("blocks from 45 on"), "{error}");
+        }
+        assert!(ask("eth_getBlockByNumber", json!(["0x0", false])).is_ok());
+        let block = json!(["0x2d", true]);
+        let same = |method, params: &Value| {
+            let before = node.backend.call(method, Some(params.clone())).unwrap();
+            assert_eq!(ask(method, params.clone()).unwrap(), before, "{method}");
+        };
+        same("eth_getBlockByNumber", &block);
+        same("eth_getBlockReceipts", &json!(["0x2d"]));
+        same("eth_getLogs", &json!([{"fromBlock": "0x2d"}]));
+        let fees = ask("eth_feeHistory", json!(["0x400", "latest", []])).unwrap();
+        assert_eq!(fees["oldestBlock"], "0x2d");
     }
 
     #[test]

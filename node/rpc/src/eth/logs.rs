@@ -12,6 +12,7 @@ use crate::{
     filters::Watched,
     json::{self, quantity, value},
     method::{Method, heavy},
+    resolve::require_kept,
 };
 
 pub(crate) const METHODS: &[Method] = &[
@@ -101,6 +102,9 @@ fn range(
         return Err(RpcError::params(
             "block range extends beyond current head block",
         ));
+    }
+    if last > 0 {
+        require_kept(reader, first.max(1))?;
     }
     let limit = backend.limits.log_blocks;
     if last - first >= limit {

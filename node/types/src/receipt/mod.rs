@@ -248,6 +248,14 @@ impl SetUpdate {
         }
     }
 
+    /// Decodes the header, without checking that anybody signed it.
+    ///
+    /// # Errors
+    /// When the bytes are no header with a requests hash.
+    pub fn header(&self) -> Result<Header, ReceiptError> {
+        self.decision.decode_header()
+    }
+
     fn check_limits(&self) -> Result<(), ReceiptError> {
         self.decision
             .check_limits(&self.requests_before, &self.requests_after)
