@@ -132,6 +132,21 @@ fn published_model_answers_like_its_file_and_outlives_a_kill() {
         "{}",
         said(&again)
     );
+    let taken = run(&["model", "du", "--rpc", &node.url, "--json"]);
+    let taken: Value = serde_json::from_slice(&taken.stdout).unwrap();
+    let models = taken["models"].as_array().unwrap();
+    let fresh = models.iter().find(|one| one["name"] == "fresh").unwrap();
+    assert_eq!(
+        (&fresh["status"], &fresh["held"]),
+        (&"active".into(), &true.into())
+    );
+    let of_active = |one: &Value| {
+        let hex = one["size"].as_str().unwrap().trim_start_matches("0x");
+        u64::from_str_radix(hex, 16).unwrap()
+    };
+    let sum: u64 = models.iter().map(of_active).sum();
+    assert_eq!(taken["activeBytes"], sum);
+    assert!(taken["heldBytes"].as_u64().unwrap() > sum, "{taken}");
     let local = run(&["model", "run", bundle, "--input", rows]);
     assert!(local.status.success(), "{}", said(&local));
     for name in [bundle, "me/fresh", "fresh"] {

@@ -113,6 +113,13 @@ fn metrics(backend: &Backend) -> String {
         if let Ok(held) = models.store().ids() {
             put("models_held", "gauge", held.len() as u64);
         }
+        if let Ok(bytes) = models.store().total_bytes() {
+            put("models_bytes", "gauge", bytes);
+        }
+        if let Some(params) = &backend.chain.spec().assay {
+            let limit = params.total_model_size_limit_bytes;
+            put("models_bytes_limit", "gauge", limit);
+        }
     }
     if let Some(preexecution) = &backend.preexecution {
         let done = preexecution.counters();

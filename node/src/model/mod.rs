@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod du;
 pub(crate) mod file;
 pub(crate) mod input;
 pub(crate) mod json;
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     /// Upload a bundle to a node, register it, and wait until contracts can call it.
     #[command(after_help = "Example: assay model publish credit.assay --rpc http://127.0.0.1:8545")]
     Publish(publish::Args),
+    /// Show what models take on a node's disk, and how much the chain allows.
+    #[command(after_help = "Example: assay model du --rpc http://127.0.0.1:8545")]
+    Du(du::Args),
     /// Compare this machine's bits with the golden digests of every rule.
     #[command(after_help = "Example: assay model selftest --json")]
     Selftest(selftest::Args),
@@ -50,6 +54,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         ),
         Command::Bench(args) => (bench::run(&args), "assay model bench --help"),
         Command::Publish(args) => (publish::run(&args), "assay model publish --help"),
+        Command::Du(args) => (du::run(&args), "assay model du --help"),
         Command::Selftest(args) => (selftest::run(&args), "assay model selftest --help"),
     };
     done.map_err(|failure| failure.or_hint(hint))

@@ -122,6 +122,17 @@ impl ModelStore {
         absent(fs::metadata(file_of(folder, id)).map(|meta| meta.len()))
     }
 
+    /// Sums the bytes of all bundles here.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn total_bytes(&self) -> io::Result<u64> {
+        let mut sizes = self.ids()?.into_iter().map(|id| self.size_bytes(id));
+        sizes.try_fold(0_u64, |sum, size| {
+            Ok(sum.saturating_add(size?.unwrap_or_default()))
+        })
+    }
+
     /// Reads a bundle; `None` when it is not here.
     ///
     /// # Errors

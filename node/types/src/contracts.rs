@@ -103,6 +103,7 @@ mod abi {
                 uint64 effectiveAt
             );
 
+            function totalBytes() external view returns (uint64);
             function register(bytes calldata manifest, Summary calldata summary)
                 external payable returns (bytes32 model);
             function attest(bytes32 model, Summary calldata summary, bytes[] calldata signatures)

@@ -1,11 +1,13 @@
 //! `assay_`: the validators, and how this node is.
 
 use assay_chain::registry::active_count;
-use assay_types::{StateView as _, certificate::total_power, validators::set_at};
+use assay_types::{
+    StateView as _, certificate::total_power, contracts::IModelRegistry, validators::set_at,
+};
 use serde_json::{Value, json};
 
 use super::{
-    registry::{models, registry_address},
+    registry::{ask, models, registry_address},
     votes,
 };
 use crate::{
@@ -79,11 +81,17 @@ fn status(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
     let (state, registry) = (at.state()?, registry_address(backend)?);
     let held = models.store().ids().map_err(RpcError::internal)?;
     let results = models.host().result_usage();
+    let active_bytes = ask(backend, &at, registry, &IModelRegistry::totalBytesCall {})?;
+    let params = spec.assay.as_ref();
+    let limit = params.map_or(0, |one| one.total_model_size_limit_bytes);
     map.insert(
         "models".into(),
         json!({
             "active": quantity(active_count(&state, registry)?),
+            "activeBytes": quantity(active_bytes),
+            "limitBytes": quantity(limit),
             "held": quantity(held.len()),
+            "heldBytes": quantity(models.store().total_bytes().map_err(RpcError::internal)?),
             "uploads": backend.uploads,
             "stagingQuota": quantity(models.store().staging().quota_bytes()),
         }),
