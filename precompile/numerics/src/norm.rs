@@ -38,7 +38,7 @@ pub enum Centre {
 }
 
 /// Bounds the elements a thread takes at once.
-const PIECE: usize = 1 << 12;
+const PIECE: usize = 1 << 11;
 
 /// Adds squared distances from a mean by fused multiply-add.
 #[derive(Clone, Copy)]

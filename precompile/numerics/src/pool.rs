@@ -5,13 +5,15 @@
 //! compute on the caller's thread.
 #![allow(unsafe_code)]
 
+mod slice;
+
 use std::any::Any;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+pub(crate) use self::slice::SharedSlice;
 use crate::isa;
 
 /// Bounds the threads of one pool.
@@ -60,7 +62,8 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     done: Condvar,
-    next: AtomicUsize,
+    /// Holds, for each thread, the next chunk of its share.
+    next: Vec<Next>,
     taken: AtomicBool,
     /// Shows the state's epoch, its count of active workers and whether the pool closes to threads
     /// that look without the lock; what they see is checked under it.
@@ -75,24 +78,40 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// Is the next chunk of one thread's share, in a cache line of its own.
+#[repr(align(64))]
+#[derive(Default)]
+struct Next(AtomicUsize);
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs chunks until none is left.
-    fn drain(&self, job: Job) {
-        loop {
-            let chunk = self.next.fetch_add(1, Ordering::Relaxed);
-            if chunk >= job.chunks {
-                return;
+    /// Returns where the share of a thread begins: as many chunks for each, next to each other.
+    fn share_start(&self, job: Job, thread: usize) -> usize {
+        let threads = self.next.len();
+        job.chunks / threads * thread + (job.chunks % threads).min(thread)
+    }
+
+    /// Runs the chunks of a thread's share, which are the same in kernel after kernel and so find much
+    /// of their data in its cache, then what others have left of theirs.
+    fn drain(&self, job: Job, thread: usize) {
+        let threads = self.next.len();
+        for owner in (thread..threads).chain(0..thread) {
+            let end = self.share_start(job, owner + 1);
+            loop {
+                let chunk = self.next[owner].0.fetch_add(1, Ordering::Relaxed);
+                if chunk >= end {
+                    break;
+                }
+                // SAFETY: `Pool::run` keeps the context alive until every worker has left `drain`.
+                unsafe { (job.call)(job.context, chunk) };
             }
-            // SAFETY: `Pool::run` keeps the context alive until every worker has left `drain`.
-            unsafe { (job.call)(job.context, chunk) };
         }
     }
 
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         let mut seen = 0;
         let mut state = self.lock();
         loop {
@@ -121,7 +140,7 @@ impl Shared {
             drop(state);
             let result = catch_unwind(AssertUnwindSafe(|| {
                 isa::assert_float_environment();
-                self.drain(job);
+                self.drain(job, thread);
             }));
             state = self.lock();
             state.active -= 1;
@@ -175,7 +194,7 @@ impl Pool {
             state: Mutex::new(state),
             work: Condvar::new(),
             done: Condvar::new(),
-            next: AtomicUsize::new(0),
+            next: (0..threads).map(|_| Next::default()).collect(),
             taken: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             active: AtomicUsize::new(0),
@@ -186,7 +205,7 @@ impl Pool {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new()
                     .name(format!("numerics-{i}"))
-                    .spawn(move || shared.work())
+                    .spawn(move || shared.work(i))
                     .expect("invariant: the system can start the configured number of threads")
             })
             .collect();
@@ -200,6 +219,20 @@ impl Pool {
     #[inline]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Chooses how many of `len` elements a thread takes at once: all when they are few, else so many
+    /// that every thread gets some pieces, but not below `least` nor above `most`.
+    pub(crate) fn share(&self, len: usize, [few, least, most]: [usize; 3]) -> usize {
+        /// Is the number of pieces that each thread gets: one that is slower leaves some to others.
+        const PIECES: usize = 4;
+        /// Keeps pieces whole registers and cache lines.
+        const LINES: usize = 64;
+        if len <= few {
+            return len.max(1);
+        }
+        let piece = len.div_ceil(PIECES * self.threads());
+        piece.next_multiple_of(LINES).clamp(least, most)
     }
 
     /// Calls `f` once for every chunk number below `chunks`, on any thread, and waits for all.
@@ -226,7 +259,10 @@ impl Pool {
         };
         {
             let mut state = shared.lock();
-            shared.next.store(0, Ordering::Relaxed);
+            for (thread, next) in shared.next.iter().enumerate() {
+                let start = shared.share_start(job, thread);
+                next.0.store(start, Ordering::Relaxed);
+            }
             state.job = Some(job);
             state.epoch += 1;
             shared.epoch.store(state.epoch, Ordering::Release);
@@ -236,7 +272,7 @@ impl Pool {
                 _ => shared.work.notify_one(),
             }
         }
-        let result = catch_unwind(AssertUnwindSafe(|| shared.drain(job)));
+        let result = catch_unwind(AssertUnwindSafe(|| shared.drain(job, 0)));
         let mut state = shared.lock();
         // No worker enters from here on; those inside still use `f`.
         state.job = None;
@@ -328,64 +364,6 @@ impl Drop for Pool {
     }
 }
 
-/// Lends disjoint parts of one output slice to several threads.
-#[derive(Clone, Copy)]
-pub(crate) struct SharedSlice<'a, T> {
-    start: *mut T,
-    len: usize,
-    owner: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: parts are disjoint by the contract of `part`, so each element has one user at a time.
-unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
-
-impl<'a, T> SharedSlice<'a, T> {
-    /// Borrows the slice for as long as its parts are used.
-    pub(crate) fn new(slice: &'a mut [T]) -> Self {
-        Self {
-            start: slice.as_mut_ptr(),
-            len: slice.len(),
-            owner: PhantomData,
-        }
-    }
-
-    /// Returns the number of elements.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns the address of one part, for kernels that write some of it.
-    ///
-    /// # Safety
-    /// Nothing that another thread reads or writes may be written through it.
-    #[inline]
-    pub(crate) unsafe fn part_ptr(&self, start: usize, end: usize) -> *mut T {
-        assert!(
-            start <= end && end <= self.len,
-            "part {start}..{end} of {}",
-            self.len
-        );
-        self.start.wrapping_add(start)
-    }
-
-    /// Lends one part.
-    ///
-    /// # Safety
-    /// No two parts that are alive at the same time may overlap.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn part(&self, start: usize, end: usize) -> &mut [T] {
-        assert!(
-            start <= end && end <= self.len,
-            "part {start}..{end} of {}",
-            self.len
-        );
-        // SAFETY: the range was checked; the caller promises that parts do not overlap.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), end - start) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,6 +392,14 @@ mod tests {
             }
         });
         assert!(out.iter().enumerate().all(|(i, v)| i == *v));
+    }
+
+    #[test]
+    fn shares_lie_between_their_bounds() {
+        let pool = Pool::new(2);
+        for (len, want) in [(0, 1), (64, 64), (65, 64), (600, 128), (10_000, 200)] {
+            assert_eq!(pool.share(len, [64, 32, 200]), want, "{len} elements");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub enum Softmax {
 }
 
 /// Bounds the elements a thread takes at once.
-const PIECE: usize = 1 << 11;
+const PIECE: usize = 1 << 10;
 
 multiversion! {
     fn rows_piece(kind: Softmax, n: usize, x: &[f32], out: &mut [f32]) = rows_body;

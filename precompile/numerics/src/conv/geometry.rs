@@ -121,9 +121,11 @@ impl Field {
 
     /// Lists, k ascending, each weight's distance from the output's base.
     pub(crate) fn offsets(&self, depth: usize, plane: usize) -> Vec<usize> {
-        (0..self.channels(depth))
-            .flat_map(|channel| self.taps.iter().map(move |tap| channel * plane + tap))
-            .collect()
+        let mut offsets = Vec::with_capacity(depth);
+        for channel in 0..self.channels(depth) {
+            offsets.extend(self.taps.iter().map(|tap| channel * plane + tap));
+        }
+        offsets
     }
 
     /// Tells whether the padded input is the input.
@@ -223,7 +225,7 @@ impl<'a, T: Plain> Canvas<'a, T> {
     /// Copies an image in, with the padding around it.
     pub(crate) fn fill(&mut self, engine: &Engine, field: &Field, x: &[T]) {
         /// Is the number of elements from which threads pay.
-        const THREAD_ELEMENTS: usize = 1 << 16;
+        const THREAD_ELEMENTS: usize = 1 << 14;
         let in_plane: usize = field.input.iter().product();
         let (plane, padding) = (self.plane, self.padding);
         if plane == 0 {

@@ -13,7 +13,7 @@ use crate::pool::SharedSlice;
 /// Is the number of output channels that chunks are cut at.
 const CHANNELS: usize = 32;
 /// Is the number of positions that chunks are cut at: whole tiles on every instruction set.
-const POSITIONS: usize = 72;
+const POSITIONS: usize = 36;
 
 /// Chooses channels and positions per chunk so that every thread gets a few chunks.
 pub(crate) fn cut(groups: usize, rows: usize, positions: usize, threads: usize) -> [usize; 2] {
@@ -63,7 +63,7 @@ pub(crate) fn multiply_in_place<T: Real>(
         // After this chunk's channels come those of the chunk that this thread is likely to take.
         let next = match channel + 2 * kernel.width {
             next if next < patch.rows.end => next,
-            _ => patch.rows.end + (engine.pool().threads() - 1) * patch.rows.len(),
+            _ => patch.next_row,
         };
         let ahead = Ahead::new(weights, (next < channels).then_some(next), bases.len());
         let mut done = 0;

@@ -214,6 +214,7 @@ fn for_groups<T: Real>(
             field,
             rows: row..(row + row_step).min(rows),
             positions: position..(position + position_step).min(positions),
+            next_row: (rest + 1) / across * row_step,
         };
         let epilogue = bias_of(group);
         let out_start = group * rows * positions;

@@ -26,6 +26,8 @@ pub(crate) struct Patch<'a, T> {
     pub(crate) field: &'a Field,
     pub(crate) rows: Range<usize>,
     pub(crate) positions: Range<usize>,
+    /// Is where the rows begin that the thread is likely to take next, perhaps the same.
+    pub(crate) next_row: usize,
 }
 
 /// Packs one group's weights into strips of output channels, k-major.

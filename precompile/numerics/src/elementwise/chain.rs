@@ -28,15 +28,13 @@ pub enum Link<'a> {
     Map(Map<'a>),
 }
 
-/// Is the number of elements up to which a chain stays on the caller's thread.
-const FEW: usize = 1 << 15;
-
-/// Is how many elements a thread takes at once of more.
-const PIECE: usize = 1 << 13;
-
 /// Is how many elements run through the whole chain before the next ones: two buffers of them and the
 /// operands' parts fit the first cache.
 const BLOCK: usize = 2048;
+
+/// Is how many elements stay on the caller's thread, and the least and the most that a thread takes at
+/// once of more.
+const SHARE: [usize; 3] = [1 << 13, BLOCK, 1 << 13];
 
 impl<'a> Operand<'a> {
     /// Takes the part that belongs to some elements.
@@ -59,7 +57,7 @@ pub fn chain(engine: &Engine, x: &[f32], links: &[Link<'_>], out: &mut [f32]) {
             assert_eq!(other.len(), out.len());
         }
     }
-    let piece = if out.len() <= FEW { FEW } else { PIECE };
+    let piece = engine.pool().share(out.len(), SHARE);
     engine.pool().run_pieces(out, piece, |i, out| {
         let mut spare = [0.0; BLOCK];
         for (block, out) in out.chunks_mut(BLOCK).enumerate() {
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_chain_has_the_bits_of_its_operators_one_by_one() {
-        for len in [0, 1, 5, BLOCK, BLOCK + 1, FEW + 3 * BLOCK + 7] {
+        for len in [0, 1, 5, BLOCK, BLOCK + 1, SHARE[0] + 3 * BLOCK + 7] {
             let mut x = test_numbers(1, len);
             let other = test_numbers(2, len);
             if let Some(x) = x.first_mut() {

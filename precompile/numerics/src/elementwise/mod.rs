@@ -34,8 +34,9 @@ pub(crate) trait Op2<T, U>: Copy + Sync {
     fn apply<F: Fma>(self, a: T, b: T) -> U;
 }
 
-/// Bounds the elements of a piece that one thread takes; fewer never leave the caller's thread.
-const PIECE: usize = 1 << 15;
+/// Is how many elements stay on the caller's thread, and the least and the most that a thread takes at
+/// once of more.
+const SHARE: [usize; 3] = [1 << 13, 1 << 11, 1 << 15];
 
 multiversion! {
     fn map_piece<O: Op1<T, U>, T: Copy, U: Copy>(op: O, x: &[T], out: &mut [U]) = map_body;
@@ -52,8 +53,9 @@ pub(crate) fn map<O: Op1<T, U>, T: Copy + Sync, U: Copy + Send>(
     out: &mut [U],
 ) {
     assert_eq!(x.len(), out.len());
-    engine.pool().run_pieces(out, PIECE, |i, out| {
-        let start = i * PIECE;
+    let piece = engine.pool().share(out.len(), SHARE);
+    engine.pool().run_pieces(out, piece, |i, out| {
+        let start = i * piece;
         map_piece(engine, op, &x[start..start + out.len()], out);
     });
 }
@@ -69,8 +71,9 @@ pub(crate) fn zip<O: Op2<T, U>, T: Copy + Sync, U: Copy + Send>(
 ) {
     assert_eq!((plan.input_len(0), plan.input_len(1)), (a.len(), b.len()));
     assert_eq!(plan.len(), out.len());
-    engine.pool().run_pieces(out, PIECE, |i, out| {
-        zip_piece(engine, op, plan, i * PIECE, a, b, out);
+    let piece = engine.pool().share(out.len(), SHARE);
+    engine.pool().run_pieces(out, piece, |i, out| {
+        zip_piece(engine, op, plan, i * piece, a, b, out);
     });
 }
 

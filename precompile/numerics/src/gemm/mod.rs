@@ -221,12 +221,13 @@ pub struct Strided<'a, T> {
 fn cut(m: usize, n: usize, threads: usize, strip: usize) -> [usize; 2] {
     /// Keeps a chunk's columns whole panels on every instruction set.
     const COLUMNS: usize = 128;
-    /// Is the least such chunk.
-    const FEW_COLUMNS: usize = 64;
+    /// Is the least such chunk where rows are few.
+    const FEW_COLUMNS: usize = 32;
     let target = threads * 3;
     if m <= strip * 4 {
-        // Few rows wait for weights above all: every one is read by one thread only.
-        let columns = n.div_ceil(target).next_multiple_of(FEW_COLUMNS);
+        // Few rows wait for weights above all: every one is read by one thread only. A thread takes all
+        // its columns at once, so that a block of A, read into the first cache, serves all of them.
+        let columns = n.div_ceil(threads).next_multiple_of(FEW_COLUMNS);
         if n.div_ceil(columns) >= threads {
             return [m, columns];
         }

@@ -123,9 +123,11 @@ pub fn pool<T: FloatNumber>(engine: &Engine, op: Pooling, axes: &[Window], x: &[
         }
         _ => {}
     }
-    for value in out {
-        *value = value.canonical();
-    }
+    engine.pool().run_pieces(out, PIECE, |_, out| {
+        for value in out {
+            *value = value.canonical();
+        }
+    });
 }
 
 /// Pools integers by their largest element; `least` stands for a window of padding alone.

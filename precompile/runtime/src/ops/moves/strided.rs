@@ -1,10 +1,15 @@
 //! One copy for most movements: each dimension steps through source and target by its own stride.
 
+use assay_numerics::Engine;
+
 use crate::error::OpError;
 
 /// Rows and columns of the blocks in which transposed data is moved, so that both sides stay in
 /// cache.
 const TILE: usize = 16;
+
+/// Is the number of elements from which threads pay.
+const THREAD_ELEMENTS: usize = 1 << 13;
 
 /// Steps of one dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,42 @@ impl Strided {
     /// Plans a copy that fills a row-major target.
     pub(crate) fn into_rows(shape: &[usize], from: (&[isize], isize)) -> Self {
         Self::new(shape, (&row_major(shape), 0), from)
+    }
+
+    /// Copies as [`Strided::copy`] does, on all threads where there is much to copy.
+    pub(crate) fn copy_on<T: Clone + Send + Sync>(
+        &self,
+        engine: &Engine,
+        to: &mut [T],
+        from: &[T],
+    ) -> Result<(), OpError> {
+        let threads = engine.pool().threads();
+        let Some((first, rest)) = self.dims.split_first() else {
+            return self.copy(to, from);
+        };
+        // Slices of the first dimension are pieces of the target where nothing lies around them.
+        let stride = usize::try_from(first.to).unwrap_or(0);
+        let whole =
+            stride > 1 && self.to_at == 0 && stride.checked_mul(first.len) == Some(to.len());
+        if threads == 1 || self.empty || !whole || to.len() < THREAD_ELEMENTS {
+            return self.copy(to, from);
+        }
+        self.check(to.len(), |dim| dim.to, self.to_at)?;
+        self.check(from.len(), |dim| dim.from, self.from_at)?;
+        let slices = first.len.div_ceil(threads * 2);
+        engine.pool().run_pieces(to, slices * stride, |i, to| {
+            let (start, len) = (i * slices, to.len() / stride);
+            let piece = Self {
+                dims: [&[Dim { len, ..*first }], rest].concat(),
+                to_at: 0,
+                from_at: self.from_at + start as isize * first.from,
+                empty: false,
+            };
+            piece
+                .copy(to, from)
+                .expect("invariant: the whole copy stays inside the buffers");
+        });
+        Ok(())
     }
 
     /// Copies; refuses strides that leave either buffer.

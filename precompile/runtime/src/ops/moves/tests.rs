@@ -1,5 +1,7 @@
 //! Rules of the moving operators that the ONNX node tests leave open.
 
+use assay_numerics::{Engine, Isa};
+
 use super::super::testing::{Case, count, ints};
 use super::strided::{Strided, row_major};
 use crate::tensor::{Data, Tensor};
@@ -214,6 +216,29 @@ fn permutations_must_name_every_axis_once() {
     assert!(run(&[0, 0]).refusal().contains("given twice"));
     assert!(run(&[0]).refusal().contains("another length"));
     assert!(run(&[0, 2]).refusal().contains("axis 2"));
+}
+
+#[test]
+fn copies_on_several_threads_are_those_of_one() {
+    let from: Vec<u32> = (0..7 * 40 * 48).collect();
+    for shape in [[7, 40, 48], [40, 7, 48], [1, 280, 48]] {
+        let strides = row_major(&shape);
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1], [2, 0, 1]] {
+            let moved = order.map(|axis| shape[axis]);
+            let strides = order.map(|axis| strides[axis]);
+            let copy = Strided::into_rows(&moved, (&strides, 0));
+            let mut want = vec![0; from.len()];
+            copy.copy(&mut want, &from).expect("inside");
+            for threads in [1, 2, 3, 8] {
+                let engine = Engine::new(Isa::Portable, threads);
+                let mut got = vec![0; from.len()];
+                copy.copy_on(&engine, &mut got, &from).expect("inside");
+                assert_eq!(got, want, "{shape:?} by {order:?}, {threads} threads");
+                assert!(copy.copy_on(&engine, &mut got, &from[1..]).is_err());
+                assert!(copy.copy_on(&engine, &mut got[1..], &from).is_err());
+            }
+        }
+    }
 }
 
 #[test]

@@ -38,14 +38,16 @@ impl Op for Transpose {
         moved(cx)
     }
 
-    fn run(&self, _: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
+    fn run(&self, cx: &mut RunCx<'_>, ins: Ins<'_>, outs: &mut [Out<'_>]) -> Result<(), OpError> {
         let input = ins.get(0)?;
         let strides = row_major(input.shape);
         let perm = self.perm(input.shape)?;
         let strides: Vec<isize> = perm.iter().map(|&axis| strides[axis]).collect();
         let out = &mut outs[0];
         let copy = Strided::into_rows(out.shape, (&strides, 0));
-        pair_kinds!(&mut *out.data, input.data, |to, from| copy.copy(to, from))
+        let engine = cx.engine();
+        pair_kinds!(&mut *out.data, input.data, |to, from| copy
+            .copy_on(engine, to, from))
     }
 }
 
