@@ -9,6 +9,7 @@ use super::{Graph, Node, Resolve, Shared, ValueId};
 use crate::error::{LimitKind, LoadError, OpError, UnsupportedNode};
 use crate::exec;
 use crate::limits::Limits;
+use crate::onnx::lists::{List, NodeLists};
 use crate::onnx::proto::{GraphProto, NodeProto};
 use crate::onnx::tensor::{import_sparse, import_tensor};
 use crate::ops::{self, NodeCx};
@@ -137,8 +138,13 @@ fn build<'p>(
     let mut refused = Vec::new();
     let mut readers = Readers::count(proto);
     readers.release_unread(&mut scope);
-    for node in &proto.node {
-        match build_node(node, shared, &mut scope, depth) {
+    for (place, node) in proto.node.iter().enumerate() {
+        let lists = match depth {
+            0 => shared.lists.borrow_mut().remove(&place),
+            _ => None,
+        };
+        let lists = lists.unwrap_or_default();
+        match build_node(node, lists, shared, &mut scope, depth) {
             Ok(built) => {
                 readers.note(node, built.as_ref(), &mut scope);
                 nodes.extend(built);
@@ -215,6 +221,7 @@ fn define_initializers(
 /// Builds one node, or folds it into constants and returns `None`.
 fn build_node(
     proto: &NodeProto,
+    lists: NodeLists,
     shared: &Shared<'_>,
     scope: &mut Scope<'_>,
     depth: u64,
@@ -263,7 +270,8 @@ fn build_node(
     let opset = opset_of(shared, proto.domain());
     let entry = ops::find(proto.domain(), proto.op_type(), opset)
         .ok_or_else(|| LoadError::Unsupported(vec![unknown_op(proto, opset)]))?;
-    let cx = NodeCx::new(proto, opset, &constants, shared, scope, depth);
+    let longest_text = longest_text(proto, &lists);
+    let cx = NodeCx::new(proto, lists, opset, &constants, shared, scope, depth);
     let built = (entry.build)(&cx).and_then(|op| cx.finish().map(|captures| (op, captures)));
     let (op, captures) = built.map_err(|source| match source {
         OpError::Unsupported { what } => LoadError::Unsupported(vec![UnsupportedNode {
@@ -293,7 +301,7 @@ fn build_node(
         inputs,
         outputs: Vec::new(),
         op,
-        longest_text: longest_text(proto),
+        longest_text,
     };
     let folded = if foldable {
         exec::fold(&node, &constants, proto.output.len(), shared)?
@@ -340,12 +348,17 @@ fn collect_unsupported(
     Ok(())
 }
 
-fn longest_text(proto: &NodeProto) -> usize {
+fn longest_text(proto: &NodeProto, lists: &NodeLists) -> usize {
     let texts = proto.attribute.iter().flat_map(|attribute| {
         let tensor = attribute.t.iter().flat_map(|tensor| &tensor.string_data);
         attribute.s.iter().chain(&attribute.strings).chain(tensor)
     });
-    texts.map(|text| text.len()).max().unwrap_or(0)
+    let on_wire = lists.values().map(List::longest_text);
+    texts
+        .map(|text| text.len())
+        .chain(on_wire)
+        .max()
+        .unwrap_or(0)
 }
 
 fn unknown_op(node: &NodeProto, opset: i64) -> UnsupportedNode {

@@ -13,6 +13,7 @@ use assay_numerics::Engine;
 pub(crate) use self::build::{build_graph, build_subgraph};
 use crate::dtype::DType;
 use crate::limits::Limits;
+use crate::onnx::lists::NodeLists;
 use crate::ops::{Fact, Op};
 use crate::tensor::{Tensor, Value};
 
@@ -109,6 +110,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) fold_bytes: Cell<u64>,
     /// Large initializers of the main graph, by their place in its list, until they are defined.
     pub(crate) weights: RefCell<BTreeMap<usize, Tensor>>,
+    /// Long lists of the main graph's nodes, by their node's place, until it is built.
+    pub(crate) lists: RefCell<BTreeMap<usize, NodeLists>>,
 }
 
 /// Resolves the names a subgraph reads of its enclosing graphs.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use assay_numerics::Engine;
 use bytes::Bytes;
+use prost::Message as _;
 
 pub use self::trace::{Difference, NotComparable, Operator, Path, Traced, first_difference};
 use self::trial::try_shapes;
@@ -19,8 +20,9 @@ use crate::error::{ExecError, LoadError, OpError};
 use crate::exec::{self, Buffers, Watch};
 use crate::graph::{self, Dim, Graph, Port, PortKind, Shared};
 use crate::limits::Limits;
-use crate::onnx::decode::{DecodeLimits, decode};
+use crate::onnx::decode::{DecodeError, DecodeLimits, check};
 use crate::onnx::inline::inline;
+use crate::onnx::lists::take_lists;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::weights::take_weights;
 use crate::ops::{Fact, Scratch};
@@ -57,8 +59,10 @@ impl Model {
             nodes: limits.nodes as usize,
             ..DecodeLimits::default()
         };
-        let proto = decode(bytes.clone(), &bounds)?;
-        let (proto, weights) = take_weights(bytes, proto, limits)?;
+        check(&bytes, &bounds)?;
+        let (file, lists) = take_lists(bytes)?;
+        let proto = ModelProto::decode(file.clone()).map_err(DecodeError::from)?;
+        let (proto, weights) = take_weights(file, proto, limits)?;
         let proto = &inline(proto, limits)?;
         let engine = Engine::single();
         let shared = Shared {
@@ -69,6 +73,7 @@ impl Model {
             fold_work: FOLD_WORK.into(),
             fold_bytes: FOLD_BYTES.into(),
             weights: weights.into(),
+            lists: lists.into(),
         };
         let graph = graph::build_graph(proto.graph.as_ref().ok_or(LoadError::NoGraph)?, &shared)?;
         let (trial, facts) = try_shapes(&graph, limits)?;

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::layout::{Field, Message};
 use super::proto::ModelProto;
+use super::wire::{Reader, WIRE_BYTES, WIRE_FIXED32, WIRE_FIXED64, WIRE_VARINT};
 
 /// Bounds what an ONNX file may contain before it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +121,7 @@ pub fn check(file: &[u8], limits: &DecodeLimits) -> Result<(), DecodeError> {
         graphs: 0,
         overhead_bytes: 0,
     };
-    scan.message(
-        &mut Reader {
-            bytes: file,
-            base: 0,
-            at: 0,
-        },
-        Message::ModelProto,
-    )
+    scan.message(&mut Reader::new(file, 0), Message::ModelProto)
 }
 
 fn bounded(bound: Bound, found: usize, limit: usize) -> Result<(), DecodeError> {
@@ -201,10 +195,10 @@ impl Scan<'_> {
     }
 
     fn varint(&mut self, reader: &mut Reader<'_>, field: Field) -> Result<(), DecodeError> {
-        let start = reader.at;
+        let start = reader.at();
         reader.varint()?;
         if let Field::Varint(width) = field {
-            self.charge(usize::from(width).saturating_sub(reader.at - start))?;
+            self.charge(usize::from(width).saturating_sub(reader.at() - start))?;
         }
         Ok(())
     }
@@ -226,10 +220,10 @@ impl Scan<'_> {
 
     fn bytes(&mut self, reader: &mut Reader<'_>, field: Field) -> Result<(), DecodeError> {
         let length = reader.length()?;
-        let base = reader.base + reader.at;
+        let base = reader.offset();
         let bytes = reader.take(length)?;
         match field {
-            Field::Message(message) => self.message(&mut Reader { bytes, base, at: 0 }, message),
+            Field::Message(message) => self.message(&mut Reader::new(bytes, base), message),
             Field::Text => self.charge(TEXT_BYTES),
             Field::Varint(width) => {
                 // Every packed integer ends with the one byte whose high bit is clear.
@@ -247,80 +241,6 @@ impl Scan<'_> {
 
 /// The larger of a `String` and a `Bytes` in a list, with the heap block behind it.
 const TEXT_BYTES: usize = 48;
-
-const WIRE_VARINT: u32 = 0;
-const WIRE_FIXED64: u32 = 1;
-const WIRE_BYTES: u32 = 2;
-const WIRE_FIXED32: u32 = 5;
-/// Protobuf varints have at most ten bytes.
-const VARINT_BYTES: usize = 10;
-
-/// Reads protobuf's wire format from one message.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    /// Where `bytes` begins in the file.
-    base: usize,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn bad_wire(&self) -> DecodeError {
-        DecodeError::BadWire {
-            offset: self.base + self.at,
-        }
-    }
-
-    /// Reads a field's number and wire type, or nothing at the end of the message.
-    fn key(&mut self) -> Result<Option<(u32, u32)>, DecodeError> {
-        if self.at == self.bytes.len() {
-            return Ok(None);
-        }
-        let error = self.bad_wire();
-        let key = u32::try_from(self.varint()?).map_err(|_| error.clone())?;
-        if key >> 3 == 0 {
-            return Err(error);
-        }
-        Ok(Some((key >> 3, key & 7)))
-    }
-
-    fn length(&mut self) -> Result<usize, DecodeError> {
-        let error = DecodeError::Truncated {
-            offset: self.base + self.at,
-        };
-        usize::try_from(self.varint()?).map_err(|_| error)
-    }
-
-    fn varint(&mut self) -> Result<u64, DecodeError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let mut value = 0u64;
-        for (index, byte) in rest.iter().take(VARINT_BYTES).enumerate() {
-            if index == VARINT_BYTES - 1 && *byte > 1 {
-                return Err(self.bad_wire());
-            }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                self.at += index + 1;
-                return Ok(value);
-            }
-        }
-        if rest.len() >= VARINT_BYTES {
-            return Err(self.bad_wire());
-        }
-        Err(DecodeError::Truncated {
-            offset: self.base + self.at,
-        })
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let truncated = DecodeError::Truncated {
-            offset: self.base + self.at,
-        };
-        let end = self.at.checked_add(length).ok_or(truncated.clone())?;
-        let bytes = self.bytes.get(self.at..end).ok_or(truncated)?;
-        self.at = end;
-        Ok(bytes)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::graph::{self, Resolve, Shared, ValueId};
+use crate::onnx::lists::{List, NodeLists};
 use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::{AttributeProto, NodeProto};
 use crate::onnx::tensor::import_tensor;
@@ -21,6 +22,8 @@ pub struct NodeCx<'a> {
     shared: &'a Shared<'a>,
     scope: RefCell<&'a mut dyn Resolve>,
     depth: u64,
+    /// Lists left on the wire, until they are given back.
+    lists: RefCell<Option<NodeLists>>,
     used: RefCell<BTreeSet<&'static str>>,
     captures: RefCell<Vec<ValueId>>,
 }
@@ -28,6 +31,7 @@ pub struct NodeCx<'a> {
 impl<'a> NodeCx<'a> {
     pub(crate) fn new(
         node: &'a NodeProto,
+        lists: NodeLists,
         opset: i64,
         constants: &'a [Option<Arc<Value>>],
         shared: &'a Shared<'a>,
@@ -41,6 +45,7 @@ impl<'a> NodeCx<'a> {
             shared,
             scope: RefCell::new(scope),
             depth,
+            lists: RefCell::new(Some(lists)),
             used: RefCell::default(),
             captures: RefCell::default(),
         }
@@ -171,7 +176,7 @@ impl<'a> NodeCx<'a> {
     pub fn string(&self, name: &'static str) -> Result<Option<String>, OpError> {
         match self.typed(name, AttributeType::String, |a| a.s.clone())? {
             None => Ok(None),
-            Some(bytes) => Ok(Some(utf8(name, &bytes)?)),
+            Some(bytes) => Ok(Some(utf8(name, &bytes)?.to_owned())),
         }
     }
 
@@ -182,24 +187,80 @@ impl<'a> NodeCx<'a> {
 
     /// Reads a list of integers.
     pub fn ints(&self, name: &'static str) -> Result<Option<Vec<i64>>, OpError> {
-        self.typed(name, AttributeType::Ints, |a| Some(a.ints.clone()))
+        self.ints_into(name)
+    }
+
+    /// Reads a list of integers into a collection of the builder's own.
+    pub fn ints_into<C: FromIterator<i64>>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<C>, OpError> {
+        self.list(
+            name,
+            AttributeType::Ints,
+            |list| list.ints().collect(),
+            |attribute| attribute.ints.iter().copied().collect(),
+        )
     }
 
     /// Reads a list of floats.
     pub fn floats(&self, name: &'static str) -> Result<Option<Vec<f32>>, OpError> {
-        self.typed(name, AttributeType::Floats, |a| Some(a.floats.clone()))
+        self.list(
+            name,
+            AttributeType::Floats,
+            |list| list.floats().collect(),
+            |attribute| attribute.floats.clone(),
+        )
     }
 
     /// Reads a list of strings.
     pub fn strings(&self, name: &'static str) -> Result<Option<Vec<String>>, OpError> {
-        match self.typed(name, AttributeType::Strings, |a| Some(a.strings.clone()))? {
-            None => Ok(None),
-            Some(list) => list
-                .iter()
-                .map(|bytes| utf8(name, bytes))
-                .collect::<Result<_, _>>()
-                .map(Some),
-        }
+        self.strings_as(name, |text| Ok(text.to_owned()))
+    }
+
+    /// Reads a list of strings, each as something else.
+    pub fn strings_as<T>(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, OpError>,
+    ) -> Result<Option<Vec<T>>, OpError> {
+        let read = |bytes: &[u8]| read(utf8(name, bytes)?);
+        self.list(
+            name,
+            AttributeType::Strings,
+            |list| list.strings().map(read).collect(),
+            |attribute| attribute.strings.iter().map(|bytes| read(bytes)).collect(),
+        )?
+        .transpose()
+    }
+
+    /// Gives back the memory of the lists that were left on the wire.
+    ///
+    /// # Panics
+    /// Reading a list after this panics: builders call it after their last one.
+    pub fn release_lists(&self) {
+        *self.lists.borrow_mut() = None;
+    }
+
+    /// Reads a list where it lies: on the wire or in the decoded message.
+    fn list<T>(
+        &self,
+        name: &'static str,
+        kind: AttributeType,
+        on_wire: impl FnOnce(&List) -> T,
+        decoded: impl FnOnce(&AttributeProto) -> T,
+    ) -> Result<Option<T>, OpError> {
+        let place = self.node.attribute.iter().position(|a| a.name() == name);
+        let lists = self.lists.borrow();
+        let lists = lists.as_ref();
+        let lists = lists.expect("invariant: lists are read before they are given back");
+        let list = place.and_then(|place| lists.get(&place));
+        self.typed(name, kind, |attribute| {
+            Some(match list {
+                Some(list) => on_wire(list),
+                None => decoded(attribute),
+            })
+        })
     }
 
     /// Reads a tensor attribute.
@@ -292,11 +353,9 @@ impl<'a> NodeCx<'a> {
     }
 }
 
-fn utf8(name: &'static str, bytes: &[u8]) -> Result<String, OpError> {
-    std::str::from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|_| OpError::Attribute {
-            name,
-            why: "is not valid UTF-8",
-        })
+fn utf8<'b>(name: &'static str, bytes: &'b [u8]) -> Result<&'b str, OpError> {
+    std::str::from_utf8(bytes).map_err(|_| OpError::Attribute {
+        name,
+        why: "is not valid UTF-8",
+    })
 }

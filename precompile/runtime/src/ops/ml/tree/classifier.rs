@@ -106,7 +106,7 @@ pub(in crate::ops::ml) fn build(cx: &NodeCx<'_>) -> Result<Box<dyn Op>, OpError>
         });
     }
     let post = post_transform(cx)?;
-    let one_column = labels.len() == 2 && lists.ids.iter().all(|id| *id == 0);
+    let one_column = labels.len() == 2 && lists.ids.iter().all(|id| id == 0);
     let (scheme, post, forest) = if one_column {
         let scheme = single_column_scheme(&lists, post)?;
         // Softmax of a made-up pair is not taken, as in all implementations.

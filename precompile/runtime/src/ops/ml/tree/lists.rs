@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use assay_numerics::tree::{Aggregate, Branch, Compare, EnsembleSpec, Node, Weight};
 
 use super::forest::{Forest, FromNumbers, Numbers};
+use super::ids::{Index, Ints};
 use crate::error::OpError;
 use crate::ops::NodeCx;
 use crate::ops::ml::rows::check_len;
@@ -21,18 +22,18 @@ pub(super) struct Names {
 
 /// Holds the lists of one node as they are written.
 pub(super) struct Lists {
-    tree_ids: Vec<i64>,
-    node_ids: Vec<i64>,
-    features: Vec<i64>,
+    tree_ids: Ints,
+    node_ids: Ints,
+    features: Ints,
     modes: Vec<Option<Compare>>,
     values: Numbers,
-    true_ids: Vec<i64>,
-    false_ids: Vec<i64>,
-    missing: Vec<i64>,
-    weight_trees: Vec<i64>,
-    weight_nodes: Vec<i64>,
+    true_ids: Ints,
+    false_ids: Ints,
+    missing: Ints,
+    weight_trees: Ints,
+    weight_nodes: Ints,
     /// Names the target (or class) of each weight.
-    pub(super) ids: Vec<i64>,
+    pub(super) ids: Ints,
     /// Lists the weights.
     pub(super) weights: Numbers,
     /// Lists the base values.
@@ -66,8 +67,8 @@ fn numbers(
     }
 }
 
-fn required(cx: &NodeCx<'_>, name: &'static str) -> Result<Vec<i64>, OpError> {
-    cx.ints(name)?.ok_or(OpError::Attribute {
+fn required(cx: &NodeCx<'_>, name: &'static str) -> Result<Ints, OpError> {
+    cx.ints_into(name)?.ok_or(OpError::Attribute {
         name,
         why: "is missing",
     })
@@ -95,18 +96,17 @@ fn mode(text: &str) -> Result<Option<Compare>, OpError> {
 impl Lists {
     /// Reads the attributes and checks that their lengths agree.
     pub(super) fn read(cx: &NodeCx<'_>, names: &Names) -> Result<Self, OpError> {
-        let modes = cx.strings("nodes_modes")?.unwrap_or_default();
         let missing = Numbers::F32(Vec::new());
         let lists = Lists {
             tree_ids: required(cx, "nodes_treeids")?,
             node_ids: required(cx, "nodes_nodeids")?,
             features: required(cx, "nodes_featureids")?,
-            modes: modes.iter().map(|m| mode(m)).collect::<Result<_, _>>()?,
+            modes: cx.strings_as("nodes_modes", mode)?.unwrap_or_default(),
             values: numbers(cx, "nodes_values", "nodes_values_as_tensor")?.unwrap_or(missing),
             true_ids: required(cx, "nodes_truenodeids")?,
             false_ids: required(cx, "nodes_falsenodeids")?,
             missing: cx
-                .ints("nodes_missing_value_tracks_true")?
+                .ints_into("nodes_missing_value_tracks_true")?
                 .unwrap_or_default(),
             weight_trees: required(cx, names.trees)?,
             weight_nodes: required(cx, names.nodes)?,
@@ -119,6 +119,7 @@ impl Lists {
         };
         cx.ignore("nodes_hitrates");
         cx.ignore("nodes_hitrates_as_tensor");
+        cx.release_lists();
         let nodes = lists.node_ids.len();
         check_len("nodes_treeids", lists.tree_ids.len(), nodes)?;
         check_len("nodes_featureids", lists.features.len(), nodes)?;
@@ -137,17 +138,22 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Packs the ensemble in the widest type of its lists; `target_of` turns ids into targets.
+    /// Packs the ensemble in the widest type of its lists; `target_of` turns ids into targets. The lists
+    /// are given back before that.
     pub(super) fn pack(
-        &self,
+        self,
         targets: usize,
         target_of: impl Fn(i64) -> i64,
     ) -> Result<Forest, OpError> {
         let wide = self.values.is_wide() || self.weights.is_wide() || self.base.is_wide();
         if wide {
-            Forest::pack(&self.spec::<f64>(targets, target_of)?)
+            let spec = self.spec::<f64>(targets, target_of)?;
+            drop(self);
+            Forest::pack(&spec)
         } else {
-            Forest::pack(&self.spec::<f32>(targets, target_of)?)
+            let spec = self.spec::<f32>(targets, target_of)?;
+            drop(self);
+            Forest::pack(&spec)
         }
     }
 
@@ -156,22 +162,14 @@ impl Lists {
         targets: usize,
         target_of: impl Fn(i64) -> i64,
     ) -> Result<EnsembleSpec<T>, OpError> {
-        let mut index: Index<'_> = BTreeMap::new();
-        for (i, id) in self.tree_ids.iter().zip(&self.node_ids).enumerate() {
-            if index.insert(id, i).is_some() {
-                return Err(OpError::Value {
-                    what: "a node id occurs twice in its tree",
-                    got: *id.1,
-                });
-            }
-        }
+        let index = Index::new(&self.tree_ids, &self.node_ids)?;
         let (order, ranges) = self.leaves(&index)?;
         let values = T::list(&self.weights)?;
         let weights = order.iter().map(|&i| {
-            let id = target_of(self.ids[i]);
-            let target = usize::try_from(id).map_err(|_| OpError::Value {
+            let id = self.ids.get(i);
+            let target = usize::try_from(target_of(id)).map_err(|_| OpError::Value {
                 what: "a target or class id is out of range",
-                got: self.ids[i],
+                got: id,
             })?;
             Ok(Weight {
                 target,
@@ -180,9 +178,10 @@ impl Lists {
         });
         let weights = weights.collect::<Result<_, OpError>>()?;
         let thresholds = T::list(&self.values)?;
-        let nodes = (0..self.node_ids.len())
-            .map(|i| self.node(i, &index, thresholds[i], &ranges[i]))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut nodes = Vec::with_capacity(self.node_ids.len());
+        for (i, threshold) in thresholds.into_iter().enumerate() {
+            nodes.push(self.node(i, &index, threshold, &ranges)?);
+        }
         Ok(EnsembleSpec {
             roots: self.roots(&nodes)?,
             nodes,
@@ -194,33 +193,33 @@ impl Lists {
         })
     }
 
-    /// Orders the weights by leaf, keeping their order within each, and gives each node's range.
-    fn leaves(&self, index: &Index<'_>) -> Result<(Vec<usize>, Vec<Range>), OpError> {
+    /// Orders the weights by leaf, keeping their order within each, and gives where those of each leaf
+    /// begin; after the last node stands where all end.
+    fn leaves(&self, index: &Index<'_>) -> Result<(Vec<usize>, Vec<u32>), OpError> {
         let mut of_node = Vec::with_capacity(self.ids.len());
-        for id in self.weight_trees.iter().zip(&self.weight_nodes) {
-            let node = *index.get(&id).ok_or(OpError::Value {
+        for id in self.weight_trees.iter().zip(self.weight_nodes.iter()) {
+            let node = index.find(id).ok_or(OpError::Value {
                 what: "a weight names a node that does not exist",
-                got: *id.1,
+                got: id.1,
             })?;
             if self.modes[node].is_some() {
                 return Err(OpError::Value {
                     what: "a weight names a node that is no leaf",
-                    got: *id.1,
+                    got: id.1,
                 });
             }
             of_node.push(node);
         }
         let mut order: Vec<usize> = (0..self.ids.len()).collect();
         order.sort_by_key(|&i| of_node[i]);
-        let mut ranges = vec![0..0; self.node_ids.len()];
-        for (at, &i) in order.iter().enumerate() {
-            let range = &mut ranges[of_node[i]];
-            if range.start == range.end {
-                *range = at..at;
-            }
-            range.end = at + 1;
+        let mut starts = vec![0u32; self.node_ids.len() + 1];
+        for node in of_node {
+            starts[node + 1] += 1;
         }
-        Ok((order, ranges))
+        for node in 0..self.node_ids.len() {
+            starts[node + 1] += starts[node];
+        }
+        Ok((order, starts))
     }
 
     fn node<T: FromNumbers>(
@@ -228,31 +227,29 @@ impl Lists {
         i: usize,
         index: &Index<'_>,
         threshold: T,
-        weights: &Range,
+        starts: &[u32],
     ) -> Result<Node<T>, OpError> {
         let Some(compare) = self.modes[i] else {
-            return Ok(Node::Leaf(weights.clone()));
+            return Ok(Node::Leaf(starts[i] as usize..starts[i + 1] as usize));
         };
-        let child = |id: &i64| {
-            index
-                .get(&(&self.tree_ids[i], id))
-                .copied()
-                .ok_or(OpError::Value {
-                    what: "a branch names a child that is not in its tree",
-                    got: *id,
-                })
+        let child = |id: i64| {
+            let found = index.find((self.tree_ids.get(i), id));
+            found.ok_or(OpError::Value {
+                what: "a branch names a child that is not in its tree",
+                got: id,
+            })
         };
         Ok(Node::Branch(Branch {
             compare,
-            feature: usize::try_from(self.features[i]).map_err(|_| OpError::Value {
+            feature: usize::try_from(self.features.get(i)).map_err(|_| OpError::Value {
                 what: "a feature id is negative",
-                got: self.features[i],
+                got: self.features.get(i),
             })?,
             threshold,
             set: 0,
-            missing_true: self.missing.get(i).is_some_and(|flag| *flag != 0),
-            on_true: child(&self.true_ids[i])?,
-            on_false: child(&self.false_ids[i])?,
+            missing_true: i < self.missing.len() && self.missing.get(i) != 0,
+            on_true: child(self.true_ids.get(i))?,
+            on_false: child(self.false_ids.get(i))?,
         }))
     }
 
@@ -276,18 +273,15 @@ impl Lists {
                 *root = Some(i);
             }
         }
-        let root = |tree: &&i64| {
+        let root = |tree: &i64| {
             root_of.get(tree).copied().flatten().ok_or(OpError::Value {
                 what: "the nodes of a tree form a cycle; the tree's id",
-                got: **tree,
+                got: *tree,
             })
         };
         trees.iter().map(root).collect()
     }
 }
-
-type Index<'a> = BTreeMap<(&'a i64, &'a i64), usize>;
-type Range = std::ops::Range<usize>;
 
 fn aggregate(cx: &NodeCx<'_>) -> Result<Aggregate, OpError> {
     match cx.string_or("aggregate_function", "SUM")?.as_str() {

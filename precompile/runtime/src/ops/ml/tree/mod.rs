@@ -3,6 +3,7 @@
 mod classifier;
 mod ensemble;
 mod forest;
+mod ids;
 mod lists;
 mod regressor;
 

@@ -1,0 +1,496 @@
+//! Long lists in the attributes of tree ensembles, left on the wire until their node is built.
+//!
+//! Decoded, they take several times the file: an integer of one byte becomes eight, and a list that comes
+//! element by element doubles its memory as it grows. So they are cut out of the message before it is
+//! decoded, and the node's builder reads them from the file's bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::decode::DecodeError;
+use super::wire::{Reader, WIRE_BYTES, WIRE_FIXED32, WIRE_VARINT};
+
+/// Bytes of an attribute from which its lists stay on the wire.
+const LONG_BYTES: usize = 4 << 10;
+
+/// The numbers of the fields that lead to a list, as ONNX has them.
+const MODEL_GRAPH: u32 = 7;
+const MODEL_FUNCTIONS: u32 = 25;
+const GRAPH_NODE: u32 = 1;
+const NODE_OP_TYPE: u32 = 4;
+const NODE_ATTRIBUTE: u32 = 5;
+const NODE_DOMAIN: u32 = 7;
+const FLOATS: u32 = 7;
+const INTS: u32 = 8;
+const STRINGS: u32 = 9;
+
+/// The lists of one node that stay on the wire, by their attribute's place.
+pub(crate) type NodeLists = BTreeMap<usize, List>;
+
+/// Is an attribute's message, whose list elements were found sound.
+#[derive(Clone, Debug)]
+pub(crate) struct List {
+    bytes: Bytes,
+    longest_text: usize,
+}
+
+impl List {
+    /// Reads the integers.
+    pub(crate) fn ints(&self) -> Elements<'_, i64> {
+        // A varint is the two's complement of the integer.
+        Elements::new(&self.bytes, INTS, |reader| Ok(reader.varint()? as i64))
+    }
+
+    /// Reads the floats.
+    pub(crate) fn floats(&self) -> Elements<'_, f32> {
+        Elements::new(&self.bytes, FLOATS, |reader| {
+            let bytes = reader.take(4)?.try_into().unwrap_or_default();
+            Ok(f32::from_le_bytes(bytes))
+        })
+    }
+
+    /// Reads the strings.
+    pub(crate) fn strings(&self) -> Elements<'_, &[u8]> {
+        Elements::new(&self.bytes, STRINGS, Reader::sized)
+    }
+
+    /// Returns the bytes of the longest string.
+    pub(crate) fn longest_text(&self) -> usize {
+        self.longest_text
+    }
+}
+
+/// Reads one element at a reader.
+type ReadOne<'a, T> = fn(&mut Reader<'a>) -> Result<T, DecodeError>;
+
+/// Walks the elements of one field, packed or one by one.
+pub(crate) struct Elements<'a, T> {
+    rest: Reader<'a>,
+    run: Option<Reader<'a>>,
+    tag: u32,
+    one: ReadOne<'a, T>,
+    left: usize,
+}
+
+impl<'a, T> Elements<'a, T> {
+    fn new(bytes: &'a [u8], tag: u32, one: ReadOne<'a, T>) -> Self {
+        let start = || Elements {
+            rest: Reader::new(bytes, 0),
+            run: None,
+            tag,
+            one,
+            left: 0,
+        };
+        let mut count = start();
+        let mut left = 0;
+        while let Ok(Some(_)) = count.advance() {
+            left += 1;
+        }
+        Elements { left, ..start() }
+    }
+
+    fn advance(&mut self) -> Result<Option<T>, DecodeError> {
+        loop {
+            if let Some(run) = self.run.as_mut().filter(|run| !run.is_done()) {
+                return (self.one)(run).map(Some);
+            }
+            let Some((tag, wire)) = self.rest.key()? else {
+                return Ok(None);
+            };
+            if tag != self.tag {
+                self.rest.skip(wire)?;
+            } else if wire == WIRE_BYTES && tag != STRINGS {
+                self.run = Some(Reader::new(self.rest.sized()?, 0));
+            } else {
+                return (self.one)(&mut self.rest).map(Some);
+            }
+        }
+    }
+}
+
+impl<T> Iterator for Elements<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        // The elements were walked when the list was cut out: there is no error to meet here.
+        let next = self.advance().ok().flatten()?;
+        self.left = self.left.saturating_sub(1);
+        Some(next)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+/// Cuts the long lists of the main graph's tree ensembles out of a checked file: gives what is left to
+/// decode (the file itself where there are none) and the lists by their node's place.
+///
+/// Files with functions stay whole, as do attributes that the decoder must refuse.
+pub(crate) fn take_lists(file: Bytes) -> Result<(Bytes, BTreeMap<usize, NodeLists>), DecodeError> {
+    let mut lists = BTreeMap::new();
+    let model = all_fields(&file)?;
+    let functions = model.iter().any(|field| field.tag == MODEL_FUNCTIONS);
+    let mut graphs = model.iter().filter(|field| field.tag == MODEL_GRAPH);
+    let (Some(graph), None, false) = (graphs.next(), graphs.next(), functions) else {
+        return Ok((file, lists));
+    };
+    let mut nodes = Vec::new();
+    let parts = all_fields(graph.value)?;
+    for (place, node) in parts.iter().filter(|f| f.tag == GRAPH_NODE).enumerate() {
+        let (short, found) = cut_node(&file, node.value)?;
+        if !found.is_empty() {
+            lists.insert(place, found);
+            nodes.push((node.value.as_ptr(), short));
+        }
+    }
+    if lists.is_empty() {
+        return Ok((file, lists));
+    }
+    let short_graph = join(&parts, &nodes);
+    let rest = join(&model, &[(graph.value.as_ptr(), short_graph)]);
+    Ok((rest.into(), lists))
+}
+
+/// Gives a node without its long lists, and these.
+fn cut_node(file: &Bytes, node: &[u8]) -> Result<(Vec<u8>, NodeLists), DecodeError> {
+    let mut lists = NodeLists::new();
+    let parts = all_fields(node)?;
+    let text = |tag| parts.iter().rfind(|f| f.tag == tag).map(|f| f.value);
+    let is_ensemble = text(NODE_DOMAIN) == Some(b"ai.onnx.ml")
+        && text(NODE_OP_TYPE).is_some_and(|name| name.starts_with(b"TreeEnsemble"));
+    if !is_ensemble {
+        return Ok((Vec::new(), lists));
+    }
+    let mut short = Vec::new();
+    let attributes = parts.iter().filter(|f| f.tag == NODE_ATTRIBUTE);
+    for (place, attribute) in attributes.enumerate() {
+        if attribute.value.len() < LONG_BYTES {
+            continue;
+        }
+        let Some(longest_text) = sound(attribute.value) else {
+            continue;
+        };
+        let mut kept = Vec::new();
+        for field in fields(attribute.value) {
+            let field = field?;
+            if !matches!(field.tag, FLOATS..=STRINGS) {
+                kept.extend_from_slice(field.whole);
+            }
+        }
+        short.push((attribute.value.as_ptr(), kept));
+        let bytes = file.slice_ref(attribute.value);
+        lists.insert(
+            place,
+            List {
+                bytes,
+                longest_text,
+            },
+        );
+    }
+    Ok((join(&parts, &short), lists))
+}
+
+/// Walks the lists of an attribute as the decoder would: gives the longest string's bytes, or nothing
+/// where the decoder refuses them.
+fn sound(attribute: &[u8]) -> Option<usize> {
+    let mut longest_text = 0;
+    for field in fields(attribute) {
+        let field = field.ok()?;
+        let mut run = Reader::new(field.value, 0);
+        match (field.tag, field.wire) {
+            (FLOATS, WIRE_FIXED32) | (INTS, WIRE_VARINT) => {}
+            (FLOATS, WIRE_BYTES) if field.value.len() % 4 == 0 => {}
+            (INTS, WIRE_BYTES) => {
+                while !run.is_done() {
+                    run.varint().ok()?;
+                }
+            }
+            (STRINGS, WIRE_BYTES) => longest_text = longest_text.max(field.value.len()),
+            (FLOATS | INTS | STRINGS, _) => return None,
+            _ => {}
+        }
+    }
+    Some(longest_text)
+}
+
+/// Is one field of a message: its key and value as they are written, and the bytes of the value alone.
+struct Field<'a> {
+    tag: u32,
+    wire: u32,
+    whole: &'a [u8],
+    value: &'a [u8],
+}
+
+/// Walks the fields of a message.
+struct Fields<'a>(Reader<'a>, &'a [u8]);
+
+/// Starts at a message's first field.
+fn fields(message: &[u8]) -> Fields<'_> {
+    Fields(Reader::new(message, 0), message)
+}
+
+/// Lists the fields of a message.
+fn all_fields(message: &[u8]) -> Result<Vec<Field<'_>>, DecodeError> {
+    fields(message).collect()
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
+        let Fields(reader, message) = self;
+        let start = reader.at();
+        let Some((tag, wire)) = reader.key()? else {
+            return Ok(None);
+        };
+        let from = reader.at();
+        let value = match wire {
+            WIRE_BYTES => reader.sized()?,
+            wire => {
+                reader.skip(wire)?;
+                message.get(from..reader.at()).unwrap_or_default()
+            }
+        };
+        Ok(Some(Field {
+            tag,
+            wire,
+            whole: message.get(start..reader.at()).unwrap_or_default(),
+            value,
+        }))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+/// Writes a message again, with other values in place of those that begin at an address.
+fn join(parts: &[Field<'_>], others: &[(*const u8, Vec<u8>)]) -> Vec<u8> {
+    let mut message = Vec::new();
+    let mut others = others.iter().peekable();
+    for part in parts {
+        match others.next_if(|(at, _)| *at == part.value.as_ptr()) {
+            None => message.extend_from_slice(part.whole),
+            Some((_, value)) => {
+                prost::encoding::encode_key(
+                    part.tag,
+                    prost::encoding::WireType::LengthDelimited,
+                    &mut message,
+                );
+                prost::encoding::encode_varint(value.len() as u64, &mut message);
+                message.extend_from_slice(value);
+            }
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::onnx::decode::{DecodeLimits, check};
+    use crate::onnx::proto::attribute_proto::AttributeType;
+    use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
+
+    const COUNT: usize = 3000;
+
+    fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+        AttributeProto {
+            name: Some(name.to_owned()),
+            r#type: Some(kind as i32),
+            ..Default::default()
+        }
+    }
+
+    fn ensemble() -> NodeProto {
+        let count = COUNT as i64;
+        let ints = (0..count).map(|i| (i - 20) << (i % 50)).collect();
+        let strings = (0..COUNT).map(|i| format!("mode {i}").into());
+        NodeProto {
+            domain: Some("ai.onnx.ml".to_owned()),
+            op_type: Some("TreeEnsembleRegressor".to_owned()),
+            attribute: vec![
+                AttributeProto {
+                    ints,
+                    ..attribute("ids", AttributeType::Ints)
+                },
+                AttributeProto {
+                    i: Some(7),
+                    ..attribute("targets", AttributeType::Int)
+                },
+                AttributeProto {
+                    floats: (0..COUNT).map(|i| i as f32 - 0.5).collect(),
+                    ..attribute("values", AttributeType::Floats)
+                },
+                AttributeProto {
+                    strings: strings.collect(),
+                    ..attribute("modes", AttributeType::Strings)
+                },
+            ],
+            ..Default::default()
+        }
+    }
+
+    fn model(node: Vec<NodeProto>) -> ModelProto {
+        let graph = GraphProto {
+            node,
+            name: Some("graph".to_owned()),
+            ..Default::default()
+        };
+        ModelProto {
+            ir_version: Some(8),
+            graph: Some(graph),
+            producer_name: Some("somebody".to_owned()),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn long_lists_read_from_the_wire_are_what_decoding_gives() {
+        let want = model(vec![NodeProto::default(), ensemble()]);
+        let file = Bytes::from(want.encode_to_vec());
+        check(&file, &DecodeLimits::default()).expect("sound");
+        let (rest, lists) = take_lists(file).expect("cut");
+        assert_eq!(lists.keys().copied().collect::<Vec<_>>(), [1]);
+        let cut = &lists[&1];
+        assert_eq!(cut.keys().copied().collect::<Vec<_>>(), [0, 2, 3]);
+        let attributes = &ensemble().attribute;
+        assert_eq!(cut[&0].ints().collect::<Vec<_>>(), attributes[0].ints);
+        assert_eq!(cut[&0].ints().size_hint(), (COUNT, Some(COUNT)));
+        assert_eq!(cut[&2].floats().collect::<Vec<_>>(), attributes[2].floats);
+        assert_eq!(cut[&3].strings().collect::<Vec<_>>(), attributes[3].strings);
+        assert_eq!(cut[&3].longest_text(), "mode 2999".len());
+        let mut short = want;
+        for attribute in &mut short.graph.as_mut().expect("graph").node[1].attribute {
+            attribute.ints.clear();
+            attribute.floats.clear();
+            attribute.strings.clear();
+        }
+        assert_eq!(ModelProto::decode(rest).expect("decodes"), short);
+    }
+
+    /// Wraps an attribute's bytes into a model of one ensemble.
+    fn with_attribute(attribute: &[u8]) -> Bytes {
+        let mut wrapped = NodeProto {
+            attribute: Vec::new(),
+            ..ensemble()
+        }
+        .encode_to_vec();
+        for (tag, outside) in [
+            (NODE_ATTRIBUTE, None),
+            (GRAPH_NODE, Some(Vec::new())),
+            (MODEL_GRAPH, Some(Vec::new())),
+        ] {
+            let value = match &outside {
+                None => attribute.to_vec(),
+                Some(_) => wrapped.clone(),
+            };
+            let mut message = outside.unwrap_or(wrapped);
+            prost::encoding::encode_key(
+                tag,
+                prost::encoding::WireType::LengthDelimited,
+                &mut message,
+            );
+            prost::encoding::encode_varint(value.len() as u64, &mut message);
+            message.extend_from_slice(&value);
+            wrapped = message;
+        }
+        wrapped.into()
+    }
+
+    #[test]
+    fn packed_lists_and_mixed_ones_are_read_in_their_order() {
+        let mut bytes = attribute("ids", AttributeType::Ints).encode_to_vec();
+        prost::encoding::int64::encode(INTS, &-3, &mut bytes);
+        prost::encoding::int64::encode_packed(INTS, &vec![1 << 60; LONG_BYTES], &mut bytes);
+        prost::encoding::int64::encode(INTS, &5, &mut bytes);
+        prost::encoding::float::encode_packed(FLOATS, &[1.5, -0.0], &mut bytes);
+        let want = AttributeProto::decode(&bytes[..]).expect("decodes");
+        let (_, lists) = take_lists(with_attribute(&bytes)).expect("cut");
+        let list = &lists[&0][&0];
+        assert_eq!(list.ints().collect::<Vec<_>>(), want.ints);
+        assert_eq!(list.floats().collect::<Vec<_>>(), want.floats);
+    }
+
+    #[test]
+    fn lists_that_the_decoder_refuses_stay_for_it_to_refuse() {
+        let good = vec![0; LONG_BYTES];
+        let bad: [(u32, &[u8]); 3] = [
+            (FLOATS, &good[..LONG_BYTES - 1]),
+            (INTS, &[0xff; LONG_BYTES]),
+            (INTS, &[&good[..], &[0x80]].concat()),
+        ];
+        for (tag, value) in bad {
+            let mut bytes = Vec::new();
+            prost::encoding::encode_key(
+                tag,
+                prost::encoding::WireType::LengthDelimited,
+                &mut bytes,
+            );
+            prost::encoding::encode_varint(value.len() as u64, &mut bytes);
+            bytes.extend_from_slice(value);
+            // Long enough to be cut out, whatever stands in it.
+            prost::encoding::float::encode_packed(FLOATS, &[0.0; LONG_BYTES], &mut bytes);
+            let file = with_attribute(&bytes);
+            let (rest, lists) = take_lists(file.clone()).expect("walks");
+            assert!(lists.is_empty(), "tag {tag}");
+            assert_eq!(rest, file);
+            assert!(ModelProto::decode(rest).is_err(), "tag {tag}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_models_stay_whole() {
+        let mut other = ensemble();
+        other.op_type = Some("LinearRegressor".to_owned());
+        let file = Bytes::from(model(vec![other]).encode_to_vec());
+        let (rest, lists) = take_lists(file.clone()).expect("walks");
+        assert!(lists.is_empty());
+        assert_eq!(rest.as_ptr(), file.as_ptr());
+        let mut called = model(vec![ensemble()]);
+        called.functions.push(Default::default());
+        let (_, lists) = take_lists(called.encode_to_vec().into()).expect("walks");
+        assert!(lists.is_empty());
+    }
+
+    /// Puts the lists that were cut out back in their places.
+    fn whole(rest: Bytes, lists: &BTreeMap<usize, NodeLists>) -> Option<ModelProto> {
+        let mut model = ModelProto::decode(rest).ok()?;
+        let graph = model.graph.as_mut()?;
+        for (node, lists) in lists {
+            for (attribute, list) in lists {
+                let attribute = &mut graph.node[*node].attribute[*attribute];
+                attribute.ints = list.ints().collect();
+                attribute.floats = list.floats().collect();
+                attribute.strings = list.strings().map(Bytes::copy_from_slice).collect();
+            }
+        }
+        Some(model)
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_mean_the_same_with_their_lists_cut_out(
+            at in any::<prop::sample::Index>(), byte in any::<u8>(), head in any::<bool>(),
+        ) {
+            let mut file = model(vec![NodeProto::default(), ensemble()]).encode_to_vec();
+            // Half of the damage hits keys and lengths, of which the first bytes have most.
+            let at = at.index(if head { 200 } else { file.len() });
+            file[at] = byte;
+            let file = Bytes::from(file);
+            if check(&file, &DecodeLimits::default()).is_ok() {
+                let want = ModelProto::decode(file.clone()).ok();
+                let (rest, lists) = take_lists(file).expect("a sound file is walked");
+                let got = whole(rest, &lists);
+                prop_assert_eq!(format!("{got:?}"), format!("{want:?}"));
+            }
+        }
+    }
+}
