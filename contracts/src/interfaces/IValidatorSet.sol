@@ -21,6 +21,53 @@ struct Change {
     bytes32 y;
 }
 
+/// @notice Names what a validator signs at a height and in a round, once each.
+enum Ballot {
+    Prevote,
+    Precommit,
+    Proposal
+}
+
+/// @notice One thing a validator signed: a vote or a proposal.
+/// @param blockHash Block it is for; zero in a vote for none.
+/// @param forNone Whether it is a vote for none: one for a block whose hash is zero is another thing.
+/// @param validRound Of a proposal: 0, or one more than the round that had a quorum of prevotes for it.
+/// @param signature r, s, v: 65 bytes.
+struct Signed {
+    bytes32 blockHash;
+    bool forNone;
+    uint64 validRound;
+    bytes signature;
+}
+
+/// @notice Two things of one kind that one validator signed at a height and in a round.
+/// @param kind Kind of both.
+/// @param height Height of both.
+/// @param round Round of both.
+/// @param first One.
+/// @param second The other.
+struct Equivocation {
+    Ballot kind;
+    uint64 height;
+    uint32 round;
+    Signed first;
+    Signed second;
+}
+
+/// @notice An equivocation that was proven.
+/// @param account Validator.
+/// @param height Height at which it signed two things.
+/// @param round Round in which it did.
+/// @param kind Kind of what it signed.
+/// @param provenAt Block in which it was proven.
+struct Misdeed {
+    address account;
+    uint64 height;
+    uint32 round;
+    Ballot kind;
+    uint64 provenAt;
+}
+
 /// @title Validator set
 /// @notice Holds who votes with what power at which height. Predeploy at 0x0a13.
 /// @dev A change takes effect at the next epoch's first block, so consensus knows every height's set one
@@ -50,6 +97,10 @@ interface IValidatorSet {
     error TooManyValidators(uint256 limit, uint256 got);
     /// @notice Total power does not fit the limit.
     error TooMuchPower(uint256 limit, uint256 got);
+    /// @notice The two things are the same, of two signers, or of a height to come.
+    error NoEquivocation();
+    /// @notice This equivocation was proven before.
+    error AlreadyProven(address account, uint64 height, uint32 round, Ballot kind);
     /// @notice The genesis hash was not sealed in time or is not available yet.
     error GenesisNotSealed();
 
@@ -59,6 +110,10 @@ interface IValidatorSet {
     event ValidatorChanged(address indexed account, uint64 power, uint64 effectiveHeight);
     /// @notice A set takes effect at `effectiveHeight`; `setHash` commits to it.
     event SetScheduled(uint64 indexed version, uint64 effectiveHeight, bytes32 setHash, uint64 totalPower);
+    /// @notice A validator signed two things where it may sign one, for these blocks; zero stands for none.
+    event Equivocated(
+        address indexed account, uint64 indexed height, uint32 round, Ballot kind, bytes32 first, bytes32 second
+    );
     /// @notice The admin role was offered.
     event AdminOffered(address indexed admin, address indexed pendingAdmin);
     /// @notice The admin role moved; zero means nobody holds it any more.
@@ -75,6 +130,12 @@ interface IValidatorSet {
     /// @notice Schedules changes on the word of the genesis admin.
     /// @param changes Changes, each validator once.
     function changeByAdmin(Change[] calldata changes) external;
+
+    /// @notice Keeps that a validator signed two things where it may sign one. Anybody may prove it, once for
+    /// each account, height, round and kind; nobody loses power or money for it.
+    /// @param proof Both things. Their signer must be in the set of that height; of the sets that are no longer
+    /// stored, the older stored one answers.
+    function proveEquivocation(Equivocation calldata proof) external;
 
     /// @notice Offers the admin role to another account.
     /// @param newAdmin Account that may accept.
@@ -129,6 +190,23 @@ interface IValidatorSet {
     /// @return x First half of the uncompressed key; zero when unknown.
     /// @return y Second half of the uncompressed key.
     function publicKey(address account) external view returns (bytes32 x, bytes32 y);
+
+    /// @notice Counts the equivocations that were proven.
+    /// @return How many.
+    function misdeeds() external view returns (uint256);
+
+    /// @notice Answers an equivocation that was proven.
+    /// @param index Place in the order in which they were proven.
+    /// @return The misdeed.
+    function misdeed(uint256 index) external view returns (Misdeed memory);
+
+    /// @notice Answers when an equivocation was proven.
+    /// @param account Validator.
+    /// @param height Height at which it signed two things.
+    /// @param round Round in which it did.
+    /// @param kind Kind of what it signed.
+    /// @return Block in which it was proven; zero when it was not.
+    function provenAt(address account, uint64 height, uint32 round, Ballot kind) external view returns (uint64);
 
     /// @notice Answers the blocks in an epoch.
     /// @return Number of blocks.

@@ -2,7 +2,8 @@
 pragma solidity 0.8.26;
 
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
-import {Change, IValidatorSet, Validator} from "../interfaces/IValidatorSet.sol";
+import {Ballot, Change, Equivocation, IValidatorSet, Misdeed, Signed, Validator} from "../interfaces/IValidatorSet.sol";
+import {Ballots} from "../libraries/Ballots.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 
 /// @title Validator set
@@ -50,6 +51,8 @@ contract ValidatorSet is IValidatorSet {
     Totals private _totals; // slot 5
     Validator[][2] private _sets; // slots 6 and 7
     mapping(address account => Key) private _keys; // slot 8
+    Misdeed[] private _misdeeds; // slot 9
+    mapping(bytes32 deed => uint64 height) private _provenAt; // slot 10
 
     modifier onlyAdmin() {
         if (msg.sender != admin) revert NotAdmin(msg.sender);
@@ -75,6 +78,21 @@ contract ValidatorSet is IValidatorSet {
     /// @inheritdoc IValidatorSet
     function changeByAdmin(Change[] calldata changes) external onlyAdmin {
         _apply(changes);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function proveEquivocation(Equivocation calldata proof) external {
+        (Ballot kind, uint64 height, uint32 round) = (proof.kind, proof.height, proof.round);
+        if (height > block.number) revert NoEquivocation();
+        address account = _equivocator(proof);
+        (uint8 buffer,) = _inForce(height);
+        if (_power(_sets[buffer], account) == 0) revert NotValidator(account);
+
+        bytes32 deed = _deed(account, height, round, kind);
+        if (_provenAt[deed] != 0) revert AlreadyProven(account, height, round, kind);
+        _provenAt[deed] = uint64(block.number);
+        _misdeeds.push(Misdeed(account, height, round, kind, uint64(block.number)));
+        emit Equivocated(account, height, round, kind, _block(kind, proof.first), _block(kind, proof.second));
     }
 
     /// @inheritdoc IValidatorSet
@@ -140,6 +158,21 @@ contract ValidatorSet is IValidatorSet {
     function publicKey(address account) external view returns (bytes32 x, bytes32 y) {
         Key storage key = _keys[account];
         return (key.x, key.y);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function misdeeds() external view returns (uint256) {
+        return _misdeeds.length;
+    }
+
+    /// @inheritdoc IValidatorSet
+    function misdeed(uint256 index) external view returns (Misdeed memory) {
+        return _misdeeds[index];
+    }
+
+    /// @inheritdoc IValidatorSet
+    function provenAt(address account, uint64 height, uint32 round, Ballot kind) external view returns (uint64) {
+        return _provenAt[_deed(account, height, round, kind)];
     }
 
     /// @inheritdoc IValidatorSet
@@ -298,6 +331,28 @@ contract ValidatorSet is IValidatorSet {
             last = signer;
         }
         if (power * 3 <= total * 2) revert NoQuorum(power, total);
+    }
+
+    /// @dev Recovers the one account that signed both things, which must differ.
+    function _equivocator(Equivocation calldata proof) private view returns (address account) {
+        bytes32 genesis = genesisHash();
+        bytes32 first = Ballots.digest(genesis, proof.kind, proof.height, proof.round, proof.first);
+        bytes32 second = Ballots.digest(genesis, proof.kind, proof.height, proof.round, proof.second);
+        if (first == second) revert NoEquivocation();
+        account = Signatures.recover(first, proof.first.signature);
+        address other = Signatures.recover(second, proof.second.signature);
+        if (account == address(0)) revert BadSignature(0);
+        if (other == address(0)) revert BadSignature(1);
+        if (account != other) revert NoEquivocation();
+    }
+
+    /// @dev The block that something signed is for, of the fields that its digest binds.
+    function _block(Ballot kind, Signed calldata signed) private pure returns (bytes32) {
+        return kind != Ballot.Proposal && signed.forNone ? bytes32(0) : signed.blockHash;
+    }
+
+    function _deed(address account, uint64 height, uint32 round, Ballot kind) private pure returns (bytes32) {
+        return keccak256(abi.encode(account, height, round, kind));
     }
 
     function _inForce(uint64 height) private view returns (uint8 buffer, uint64 version) {
