@@ -22,6 +22,7 @@ use crate::{
     Attestation, Attester, Entry, LibraryError, Policy,
     attest::{Desk, Promise},
     catalog::Catalog,
+    sender::Sender,
     sink::StagingSink,
 };
 
@@ -115,7 +116,7 @@ impl Failed {
 
 impl Librarian {
     /// Starts the librarian of a node; `None` on a chain without inference. With an attester it
-    /// attests to what it holds.
+    /// attests to what it holds, and proves the equivocations that the node keeps evidence of.
     #[must_use]
     pub fn start(
         chain: Arc<Chain>,
@@ -130,7 +131,8 @@ impl Librarian {
         chain.subscribe(move |executed| {
             blocks.send_replace(executed.block.header().number);
         });
-        let desk = attester.map(|attester| Desk::new(attester, Arc::clone(&chain), pool));
+        let desk =
+            attester.map(|attester| Desk::new(Sender::new(attester, Arc::clone(&chain), pool)));
         let shared = Arc::new(Shared {
             chain,
             models,
@@ -259,7 +261,7 @@ impl Task {
         let survey = match survey {
             Ok(Ok(survey)) => survey,
             Ok(Err(error)) => {
-                tracing::error!(%error, "models of the chain cannot be read");
+                tracing::error!(%error, "the chain's models and evidence cannot be read");
                 return;
             }
             // The runtime ends.
@@ -267,7 +269,7 @@ impl Task {
         };
         for transaction in survey.send {
             if let Err(error) = self.network.broadcast(transaction) {
-                tracing::warn!(%error, "attestation is in the pool, but not sent to peers");
+                tracing::warn!(%error, "this validator's transaction is in the pool, but not sent to peers");
             }
         }
         let now = Instant::now();
@@ -344,6 +346,9 @@ impl Shared {
             }
         }
         inner.standings = standings;
+        if let Some(desk) = &mut inner.desk {
+            survey.send.extend(desk.accuse()?);
+        }
         Ok(survey)
     }
 

@@ -6,23 +6,7 @@ mod support;
 use alloy_primitives::Signature;
 use assay_library::{Policy, Standing};
 use assay_precompile::registry::Status;
-use support::{Node, block, bundle, genesis, key, librarian, register};
-
-/// Starts so many validators; each knows the first. The last one's account is empty.
-async fn validators(count: u8, policy: &Policy) -> Vec<Node> {
-    let keys: Vec<_> = (1..=count).map(key).collect();
-    let genesis = genesis(&keys, key(99).address());
-    let mut nodes: Vec<Node> = Vec::new();
-    for key in keys {
-        let peers: Vec<_> = nodes
-            .first()
-            .map(|first| first.network.address())
-            .into_iter()
-            .collect();
-        nodes.push(Node::start(&genesis, key, policy.clone(), &peers).await);
-    }
-    nodes
-}
+use support::{Node, block, bundle, genesis, key, librarian, register, validators};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registered_model_spreads_is_attested_and_becomes_active() {

@@ -12,6 +12,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use alloy_primitives::U256;
+use assay_types::{StateView as _, contracts::validators};
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use tower::Service;
 
@@ -93,7 +95,7 @@ fn ready(backend: &Backend, now: u64) -> Result<(), String> {
 }
 
 /// Writes all numbers in Prometheus's text format.
-fn metrics(backend: &Backend) -> String {
+pub(crate) fn metrics(backend: &Backend) -> String {
     let mut text = String::new();
     let head = backend.chain.head();
     let mut put = |name: &str, kind: &str, value: u64| {
@@ -130,6 +132,9 @@ fn metrics(backend: &Backend) -> String {
         put("pre_execution_misses", "counter", done.misses);
         put("pre_execution_saved_microseconds", "counter", done.saved_us);
     }
+    if let Some(count) = equivocations_proven(backend) {
+        put("equivocations_proven", "gauge", count);
+    }
     if let Some(votes) = &backend.votes {
         put("validates", "gauge", votes.validates().into());
         put("stopped", "gauge", votes.stopped().is_some().into());
@@ -145,6 +150,15 @@ fn metrics(backend: &Backend) -> String {
         text.push_str(&votes.engine_metrics());
     }
     text
+}
+
+/// Reads how many equivocations the chain keeps; `None` without a validator set, or without its state.
+fn equivocations_proven(backend: &Backend) -> Option<u64> {
+    let contract = backend.chain.spec().assay.as_ref()?.validator_set;
+    let reader = backend.chain.reader().ok()?;
+    let state = reader.state(reader.tip()).ok()?;
+    let count = state.storage(contract, U256::from(validators::MISDEEDS));
+    count.ok().map(|count| count.saturating_to())
 }
 
 /// Reads the machine's clock, in whole seconds since 1970.

@@ -5,7 +5,7 @@
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue as _;
 
-pub use abi::{Entry, IModelRegistry, IValidatorSet, Summary};
+pub use abi::{Entry, Equivocation, IModelRegistry, IValidatorSet, Signed, Summary};
 
 /// Slots of the ModelRegistry.
 pub mod registry {
@@ -43,6 +43,10 @@ pub mod validators {
     pub const MEMBERS: u64 = 6;
     /// Public keys by account.
     pub const KEYS: u64 = 8;
+    /// List of the equivocations that were proven.
+    pub const MISDEEDS: u64 = 9;
+    /// Blocks in which equivocations were proven, by deed.
+    pub const PROVEN_AT: u64 = 10;
 }
 
 /// Tag of an attestation's digest.
@@ -124,8 +128,41 @@ mod abi {
         }
 
         #[derive(Debug, PartialEq, Eq)]
+        struct Signed { bytes32 blockHash; bool forNone; uint64 validRound; bytes signature; }
+
+        #[derive(Debug, PartialEq, Eq)]
+        struct Equivocation {
+            uint8 kind;
+            uint64 height;
+            uint32 round;
+            Signed first;
+            Signed second;
+        }
+
+        #[derive(Debug, PartialEq, Eq)]
+        struct Misdeed {
+            address account;
+            uint64 height;
+            uint32 round;
+            uint8 kind;
+            uint64 provenAt;
+        }
+
+        #[derive(Debug, PartialEq, Eq)]
         interface IValidatorSet {
+            event Equivocated(
+                address indexed account,
+                uint64 indexed height,
+                uint32 round,
+                uint8 kind,
+                bytes32 first,
+                bytes32 second
+            );
+
             function sealGenesis() external;
+            function proveEquivocation(Equivocation calldata proof) external;
+            function misdeeds() external view returns (uint256);
+            function misdeed(uint256 index) external view returns (Misdeed memory);
             function validators() external view returns (Validator[] memory);
             function genesisHash() external view returns (bytes32);
         }
@@ -229,6 +266,8 @@ mod tests {
                 "{selector:?}"
             );
         }
+        let events = selectors(VALIDATORS, "event");
+        assert!(events.contains(&IValidatorSet::Equivocated::SIGNATURE_HASH));
         assert_eq!(IModelRegistry::registerCall::SELECTOR.len(), 4);
         assert_eq!(IModelRegistry::EmptyModel::SELECTOR.len(), 4);
     }

@@ -56,7 +56,7 @@ impl Domain {
         let words = (
             U256::from(height),
             U256::from(round),
-            valid_round_word(valid_round),
+            U256::from(valid_round_number(valid_round)),
             block,
         );
         self.tagged(PROPOSAL, words.abi_encode())
@@ -75,7 +75,7 @@ impl Domain {
         let words = (
             U256::from(height),
             U256::from(round),
-            valid_round_word(valid_round),
+            U256::from(valid_round_number(valid_round)),
             payload,
             U256::from(size_bytes),
         );
@@ -95,8 +95,8 @@ impl Domain {
 }
 
 /// Encodes a round that may not be: 0 for none, else the round and one.
-fn valid_round_word(round: Option<u32>) -> U256 {
-    round.map_or(U256::ZERO, |round| U256::from(u64::from(round) + 1))
+pub(crate) fn valid_round_number(round: Option<u32>) -> u64 {
+    round.map_or(0, |round| u64::from(round) + 1)
 }
 
 /// An account's share of the votes.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use assay_chain::{ChainError, Executed};
-use assay_types::{Certificate, Domain, certificate::recover, digest::Ballot};
+use assay_types::{Certificate, Domain, Evidence, certificate::recover, digest::Ballot};
 use bytes::Bytes;
 use malachitebft_app::{
     engine::host::SyncedValueOutcome,
@@ -22,7 +22,6 @@ use crate::{
     Status,
     codec::PROPOSAL_BYTES,
     context::{Account, Announcement, Assay, Height, Seal},
-    evidence::Evidence,
     proposal::{Arrived, Candidate, Decided},
 };
 
@@ -118,7 +117,7 @@ impl<W: Waiting> Application<W> {
             tracing::error!(
                 validator = %one.validator,
                 height = one.height,
-                kind = one.kind,
+                kind = ?one.kind,
                 "validator signed two things"
             );
             self.chain

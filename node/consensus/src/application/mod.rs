@@ -33,7 +33,7 @@ use crate::{
     Status,
     clock::Clock,
     context::{Account, Assay, BlockId, Height},
-    evidence::Evidence,
+    evidence,
     members::Members,
     proposal::Arrived,
     signer::{Sign, SignError},
@@ -219,11 +219,11 @@ impl<W: Waiting> Application<W> {
             }
             AppMsg::Finalized {
                 certificate,
-                evidence,
+                evidence: seen,
                 reply,
                 ..
             } => {
-                self.keep_evidence(&Evidence::all(&evidence))?;
+                self.keep_evidence(&evidence::all(&seen))?;
                 if self.status.stopped().is_some() {
                     // Without an answer the engine rests: this node votes no more.
                     return Ok(());

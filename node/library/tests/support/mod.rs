@@ -167,6 +167,22 @@ impl Node {
     }
 }
 
+/// Starts so many validators; each knows the first. The last one's account is empty.
+pub(crate) async fn validators(count: u8, policy: &Policy) -> Vec<Node> {
+    let keys: Vec<_> = (1..=count).map(key).collect();
+    let genesis = genesis(&keys, key(99).address());
+    let mut nodes: Vec<Node> = Vec::new();
+    for key in keys {
+        let peers: Vec<_> = nodes
+            .first()
+            .map(|first| first.network.address())
+            .into_iter()
+            .collect();
+        nodes.push(Node::start(&genesis, key, policy.clone(), &peers).await);
+    }
+    nodes
+}
+
 /// Starts a librarian that signs with a key.
 pub(crate) fn librarian(
     chain: &Arc<Chain>,

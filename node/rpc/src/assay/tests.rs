@@ -1,5 +1,6 @@
 //! The life of a model through the real node: uploaded, registered, attested, active, called.
 
+mod evidence;
 mod preexecution;
 
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! `assay_`: certificates of decided blocks, and what voting saw: divergences, evidence.
 
 use alloy_primitives::Bytes;
-use assay_state::Seen;
 use assay_types::{
-    Domain, StateView as _,
+    Domain, Evidence, StateView as _,
     certificate::{recover, total_power},
     digest::Ballot,
     validators::set_at,
@@ -67,11 +66,33 @@ fn certificate(backend: &Backend, arguments: &mut Arguments) -> Result<Value, Rp
 }
 
 fn divergences(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
-    list(backend.chain.reader()?.divergences()?)
+    let seen = backend.chain.reader()?.divergences()?;
+    let each = seen.iter().map(|one| serde_json::from_slice(&one.bytes));
+    let each: Result<Vec<Value>, _> = each.collect();
+    each.map(Value::from).map_err(RpcError::internal)
 }
 
+/// Shows the evidence this node kept, and which of it the chain keeps too.
 fn evidence(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError> {
-    list(backend.chain.reader()?.evidence()?)
+    let reader = backend.chain.reader()?;
+    let state = reader.state(reader.tip())?;
+    let params = backend.chain.spec().assay.as_ref();
+    let each = reader.evidence()?.into_iter().map(|seen| {
+        let kept = Evidence::decode(&seen.bytes).map_err(RpcError::internal)?;
+        let proven_at: u64 = match (params, kept.deed()) {
+            (Some(params), Some(deed)) => state
+                .storage(params.validator_set, deed.slot())?
+                .saturating_to(),
+            _ => 0,
+        };
+        let mut shown = serde_json::to_value(&kept).map_err(RpcError::internal)?;
+        if let Some(fields) = shown.as_object_mut() {
+            let proven_at = (proven_at > 0).then(|| quantity(proven_at));
+            fields.insert("provenAt".into(), json!(proven_at));
+        }
+        Ok(shown)
+    });
+    each.collect()
 }
 
 /// Shows this node's attestations that the chain does not show yet; anyone may submit them.
@@ -86,13 +107,6 @@ fn attestations(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError>
         })
     });
     Ok(each.collect())
-}
-
-/// Answers what was kept as JSON, as it is.
-fn list(seen: Vec<Seen>) -> Result<Value, RpcError> {
-    let each = seen.iter().map(|one| serde_json::from_slice(&one.bytes));
-    let each: Result<Vec<Value>, _> = each.collect();
-    each.map(Value::from).map_err(RpcError::internal)
 }
 
 /// Shows what voting is doing.
