@@ -1,22 +1,12 @@
 """Draws the ratios of docs/benchmarks.md: bars of how many times faster we are, a line where both are equal."""
 
 import math
-import re
+
+from bench_table import ratios
 
 LEFT, BAR, RIGHT, ROW = 340, 400, 60, 22
 LARGEST = 16.0
 INK, PALE, OURS, THEIRS = "#1f2328", "#8b949e", "#1a7f64", "#b35900"
-
-
-def ratios(page):
-    """Yields (group, label, ratio) of the whole models and of the chain, in the page's order."""
-    for threads in ("One thread", "Two threads"):
-        table = re.search(rf"### {threads}\n```\n(.*?)```", page, re.S)
-        for line in table[1].splitlines()[2:] if table else []:
-            name, _, _, ratio, *_ = line.split()
-            yield f"models beside onnxruntime, {threads.lower()}", name, float(ratio)
-    for what, note in re.findall(r"^\| ([^|]+?) \| [^|]+ \| [^|]+ \| ([\d.]+)x[^|]* \|$", page, re.M):
-        yield "chain beside anvil", what, float(note)
 
 
 def text(x, y, words, anchor="start", colour=INK, weight="normal"):
@@ -33,7 +23,7 @@ def place(ratio):
 def draw(page):
     """Answers the picture as SVG."""
     parts, y, group = [], 30, None
-    for name, label, ratio in ratios(page):
+    for name, label, ratio, _ in ratios(page):
         if name != group:
             y += ROW if group else 0
             parts.append(text(8, y, name, weight="bold"))

@@ -1,8 +1,11 @@
 //! Compares time with gas over every operator class in the shapes that cost most, slowest first.
 //!
-//! `cost FOLDER [--isa avx2] [--only TEXT] [--rows N]`: FOLDER is written by scripts/gen_cost_cases.py.
+//! `cost FOLDER [--evm] [--isa avx2] [--only TEXT] [--rows N]`: FOLDER is written by scripts/gen_cost_cases.py; `--evm` measures
+//! calls from a contract instead of the model alone.
 //! The schedule promises that no call runs below 60 Mgas/s on one core with AVX2. Time is the shortest
 //! of several runs, so that other work on the machine does not make an operator look dear.
+
+mod evm;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,8 +23,13 @@ const FLOOR_MGAS: f64 = 60.0;
 /// Time spent on one case at least.
 const CASE_TIME: Duration = Duration::from_millis(60);
 
+/// What one case measured: gas and time, or why it was not.
+type Measured = Result<(u64, Duration), Box<dyn Error>>;
+
 struct Options {
     folder: PathBuf,
+    /// Whether to go through an EVM.
+    evm: bool,
     isa: Isa,
     only: String,
     rows: usize,
@@ -63,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !name.contains(&options.only) {
             continue;
         }
+        let measure = if options.evm { evm::measure } else { measure };
         match measure(&engine, path) {
             Ok((gas, time)) => outcomes.push(Outcome { name, gas, time }),
             Err(error) => println!("not measured: {name}: {error}"),
@@ -75,6 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn options() -> Result<Options, Box<dyn Error>> {
     let mut options = Options {
         folder: PathBuf::new(),
+        evm: false,
         isa: Isa::detect(),
         only: String::new(),
         rows: 40,
@@ -90,6 +100,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
                     .find(|isa| isa.name().eq_ignore_ascii_case(&name))
                     .ok_or(format!("this machine has no {name}"))?;
             }
+            "--evm" => options.evm = true,
             "--only" => options.only = value()?,
             "--rows" => options.rows = value()?.parse()?,
             _ => options.folder = argument.into(),
@@ -99,7 +110,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
 }
 
 /// Returns the gas a warm call pays for running a model, and the shortest time the run took.
-fn measure(engine: &Engine, path: &Path) -> Result<(u64, Duration), Box<dyn Error>> {
+fn measure(engine: &Engine, path: &Path) -> Measured {
     let model = Model::from_onnx(fs::read(path)?.into(), &Limits::default())?;
     let inputs = model
         .inputs()
