@@ -1,9 +1,8 @@
 // A network of validators on this machine, each a process: made by `assay localnet --prepare`, run by `assay node run`.
 import { spawn, execFileSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -98,13 +97,6 @@ export class Validator {
     return Number((await this.call("assay_status")).voting.counters[name]);
   }
 
-  /// The account of the validator's key.
-  account() {
-    const keys = join(this.folder, "keys");
-    const args = ["keys", "show", join(keys, "validator.json"), "--password-file", join(keys, "password"), "--json"];
-    return JSON.parse(execFileSync(assay, args, { encoding: "utf8" })).account.toLowerCase();
-  }
-
   logged(pattern) {
     return readFileSync(this.log, "utf8").split("\n").filter((line) => pattern.test(line));
   }
@@ -126,29 +118,6 @@ export async function withNetwork(count, options, use) {
   } finally {
     nodes.forEach((node) => node.process?.kill("SIGKILL"));
   }
-}
-
-/// Makes a second node of a validator's key, on a machine of its own that gossips with nobody.
-export async function twin(node, folder) {
-  const path = join(folder, "node-twin");
-  cpSync(join(node.folder, "keys"), join(path, "keys"), { recursive: true, filter: (name) => !name.endsWith("signed") });
-  writeFileSync(join(path, "keys", "node"), randomBytes(32).toString("hex"));
-  const text = readFileSync(join(node.folder, "config.toml"), "utf8");
-  const ports = await Promise.all([freePort(), freePort(), freePort()]);
-  const moved = text.replace(/listen = "[^"]+"/g, () => `listen = "127.0.0.1:${ports.pop()}"`);
-  const alone = moved.replace(/(\[network\][^[]*peers = )\[[^\]]*\]/, "$1[]");
-  writeFileSync(join(path, "config.toml"), alone);
-  return new Validator(folder, "twin");
-}
-
-/// Takes a port that is free now.
-function freePort() {
-  return new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 }
 
 /// Sends the account's transfer of a nonce to nodes; whoever of them proposes next includes it. Its hash, once one took it.
