@@ -11,7 +11,7 @@ use assay_chain::{
     Chain,
     snapshot::{self, Restored, SnapshotError},
 };
-use assay_state::Store;
+use assay_state::{StateError, Store};
 use assay_types::Genesis;
 use serde_json::json;
 
@@ -58,6 +58,9 @@ pub(crate) fn restore(
     wanted: Option<B256>,
     as_json: bool,
 ) -> Result<(), Failure> {
+    if Store::is_in(datadir) {
+        return Err(Failure::failed(StateError::NotEmpty));
+    }
     let unproven = datadir.join(UNPROVEN);
     // What an import that was cut off left is nobody's.
     remove(&unproven)?;
@@ -66,8 +69,9 @@ pub(crate) fn restore(
         Store::relocate(&unproven, datadir).map_err(Failure::failed)?;
         Ok(proven)
     });
-    remove(&unproven)?;
+    let removed = remove(&unproven);
     let proven = moved?;
+    removed?;
     say(
         as_json,
         &json!({"head": proven.number, "hash": proven.hash, "time": proven.time,

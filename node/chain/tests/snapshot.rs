@@ -244,6 +244,42 @@ fn snapshot_with_another_byte_or_without_its_end_is_refused() {
     }
 }
 
+/// Cuts a snapshot into its title's bytes and its frames.
+fn frames(file: &[u8]) -> Vec<&[u8]> {
+    let (magic, mut rest) = file.split_at(16);
+    let mut parts = vec![magic];
+    while let Some(length) = rest.get(1..5) {
+        let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
+        let (frame, after) = rest.split_at(5 + length);
+        parts.push(frame);
+        rest = after;
+    }
+    parts
+}
+
+#[test]
+fn snapshot_with_a_part_too_few_or_too_many_is_refused() {
+    let (file, _) = lively(6).snapshot();
+    let parts = frames(&file);
+    assert_eq!(parts.concat(), file);
+    for at in 0..parts.len() {
+        let fewer = [&parts[..at], &parts[at + 1..]].concat().concat();
+        assert!(restored(&fewer).is_err(), "part {at} is missing");
+        let kind = parts[at][0];
+        // A code that is there twice, or that nobody has, changes nothing.
+        if kind != 3 {
+            let more = [&parts[..=at], &parts[at..]].concat().concat();
+            assert!(
+                restored(&more).is_err(),
+                "part {at} of kind {kind} is there twice"
+            );
+        }
+    }
+    let more = [file.as_slice(), &[0]].concat();
+    let error = restored(&more).unwrap_err();
+    assert!(error.to_string().contains("follows the end"), "{error}");
+}
+
 #[test]
 fn snapshot_of_another_chain_or_of_no_chain_is_refused_by_name() {
     let (file, _) = lively(4).snapshot();

@@ -4,7 +4,7 @@
 //! Turns spare the fees of the same proof sent by all; who cannot pay lets its turn pass. Every
 //! transaction is run on the newest state first, so that one which the chain refuses is never sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolCall as _;
@@ -25,6 +25,9 @@ use crate::{
 const PROOF_GAS: u64 = 300_000;
 /// Blocks for which it is one validator's turn: time for a transaction to find its block.
 const TURN_BLOCKS: u64 = 4;
+/// Blocks for which one proof against a validator is enough: it tells those who change the set what
+/// a thousand more would, and each costs a fee.
+const ENOUGH_BLOCKS: u64 = 1_000;
 
 /// What one validator's node did about the evidence it keeps.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub(crate) struct Accuser {
     sent: Option<(Sent, Deed)>,
     /// Hashes of kept evidence with which nothing is to be done any more.
     done: BTreeSet<B256>,
+    /// Height at which this node last sent a proof against a validator.
+    accused: BTreeMap<Address, u64>,
     /// Whether the operator was told that the account cannot pay.
     told_poor: bool,
 }
@@ -121,6 +126,7 @@ impl Accuser {
         } = open.deed;
         tracing::info!(%account, height, round, ?kind, transaction = %sent.hash, "evidence sent");
         self.sent = Some((sent, open.deed));
+        self.accused.insert(account, tip);
         Ok(Some(bytes))
     }
 
@@ -167,7 +173,13 @@ impl Accuser {
             }
             let found = open(*hash, &seen.bytes);
             match found {
-                Some(open) if !is_proven(state, contract, open.deed)? => return Ok(Some(open)),
+                Some(open) if !is_proven(state, contract, open.deed)? => {
+                    let enough = |sent: &u64| reader.tip() < sent.saturating_add(ENOUGH_BLOCKS);
+                    if !self.accused.get(&open.deed.account).is_some_and(enough) {
+                        return Ok(Some(open));
+                    }
+                    continue;
+                }
                 // A proven deed stays proven, and what cannot be read stays so.
                 Some(_) | None => self.done.insert(*hash),
             };

@@ -42,7 +42,7 @@ pub struct Entry {
     /// Bytes of its files.
     pub size_bytes: u64,
     /// Under which summary it was registered, when that is the manifest's; `None` for a model of
-    /// the genesis.
+    /// the genesis, or of before the snapshot this node began with.
     pub summary: Option<Summary>,
 }
 

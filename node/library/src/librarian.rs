@@ -347,7 +347,11 @@ impl Shared {
         }
         inner.standings = standings;
         if let Some(desk) = &mut inner.desk {
-            survey.send.extend(desk.accuse()?);
+            // What was found about models is not lost for it.
+            match desk.accuse() {
+                Ok(sent) => survey.send.extend(sent),
+                Err(error) => tracing::warn!(%error, "evidence not looked at"),
+            }
         }
         Ok(survey)
     }
@@ -379,7 +383,11 @@ impl Shared {
             return Ok(Some(Standing::Unwanted));
         }
         let registry = inner.catalog.registry();
-        let promise = match (&mut inner.desk, entry.summary.clone()) {
+        let summary = match entry.summary.clone() {
+            None => self.models.find(entry.id)?.map(|held| held.summary()),
+            known => known,
+        };
+        let promise = match (&mut inner.desk, summary) {
             (Some(desk), Some(summary)) => desk.attest(registry, entry.id, summary)?,
             _ => Promise::Settled,
         };

@@ -60,11 +60,7 @@ pub(crate) fn history(
     if count == 0 {
         return Ok(json!({"oldestBlock": quantity(0_u64), "gasUsedRatio": null}));
     }
-    let kept = at.reader.first_block().min(at.number);
-    let mut oldest = at.number + 1 - count;
-    if oldest < kept && kept > 1 {
-        oldest = kept;
-    }
+    let oldest = (at.number + 1 - count).max(at.reader.oldest_block().min(at.number));
     let (mut fees, mut ratios, mut rewards) = (Vec::new(), Vec::new(), Vec::new());
     let (mut blob_fees, mut blob_ratios) = (Vec::new(), Vec::new());
     let spec = backend.chain.spec();

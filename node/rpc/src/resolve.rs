@@ -130,7 +130,7 @@ impl At {
 
 /// Refuses a block that a node which began with a snapshot never had.
 pub(crate) fn require_kept(reader: &Reader, number: u64) -> Result<(), RpcError> {
-    let first = reader.first_block();
+    let first = reader.oldest_block();
     match number == 0 || number >= first {
         true => Ok(()),
         false => Err(RpcError::new(

@@ -36,7 +36,7 @@ pub use chain::{StoredBlock, TransactionPlace};
 pub use error::StateError;
 pub use logs::LogQuery;
 pub use models::{ModelStore, Progress, StagedFile, Staging, StagingError};
-pub use pieces::{KeptBlock, Piece};
+pub use pieces::{KeptBlock, Piece, SLOTS_A_PIECE};
 pub use reader::Reader;
 pub use snapshot::StateSnapshot;
 pub use store::{ExecutedBlock, Origin, Savepoint, Store};

@@ -1,8 +1,11 @@
 //! What a store can begin with instead of a chain's first state: the newest state in pieces, the
 //! newest blocks whole, and the proofs of the validator sets so far.
 
+use std::ops::RangeInclusive;
+
+use alloy_consensus::constants::EMPTY_ROOT_HASH;
 use alloy_primitives::{Address, Bytes, U256};
-use alloy_rlp::{Decodable as _, Encodable as _, RlpDecodable, RlpEncodable};
+use alloy_rlp::{RlpDecodable, RlpEncodable};
 use assay_types::{
     Account, Block, Certificate, InferenceRecord, Receipt, RecoveredBlock, SetUpdate, StateChanges,
 };
@@ -11,12 +14,13 @@ use redb::{ReadableTable as _, WriteTransaction};
 use crate::{
     ExecutedBlock, Reader, StateError, Store, TrieUpdate, chain,
     codec::{decode_account, encode_account, slot_key},
+    store::write_first,
     tables::{self, meta},
     write::{write_block, write_trie},
 };
 
 /// Slots that one piece holds at most.
-const SLOTS_A_PIECE: usize = 8_192;
+pub const SLOTS_A_PIECE: usize = 8_192;
 
 /// A part of a state. Codes come first, and an account's slots right after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +72,7 @@ impl KeptBlock {
                 None => Bytes::new(),
             },
         };
-        let mut out = Vec::with_capacity(bytes.length());
-        bytes.encode(&mut out);
-        out
+        alloy_rlp::encode(bytes)
     }
 
     /// Decodes what [`Self::encode`] wrote.
@@ -78,7 +80,8 @@ impl KeptBlock {
     /// # Errors
     /// With the part that does not decode.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
-        let parts = KeptBytes::decode(&mut &*bytes).map_err(|_| StateError::Corrupt("block"))?;
+        let parts = alloy_rlp::decode_exact::<KeptBytes>(bytes)
+            .map_err(|_| StateError::Corrupt("block"))?;
         let certificate = match parts.certificate.is_empty() {
             true => None,
             false => Some(
@@ -187,47 +190,55 @@ impl Store {
         })
     }
 
-    /// Puts a chain's first block and its newest ones into a store whose state was filled in. The
-    /// state is the one after the last of them.
+    /// Adds a block to a store that has no first one yet, before its state is filled in.
     ///
     /// # Errors
-    /// When the store has a block already, or cannot be written.
+    /// When the store has a first block already, or cannot be written.
+    pub fn fill_block(&self, block: &RecoveredBlock, kept: KeptBlock) -> Result<(), StateError> {
+        self.require_empty()?;
+        let write = self.begin()?;
+        let executed = ExecutedBlock {
+            block,
+            changes: &StateChanges::default(),
+            trie: &TrieUpdate {
+                root: EMPTY_ROOT_HASH,
+                ..TrieUpdate::default()
+            },
+            receipts: &kept.receipts,
+            records: &kept.records,
+            requests: &kept.requests.into(),
+            certificate: kept.certificate.as_ref(),
+            set_update: None,
+        };
+        write_block(&write, &executed)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Gives a store whose blocks and state were filled in its chain's first block, and what else
+    /// it needs to go on: the state is the one after the last of `blocks`.
+    ///
+    /// # Errors
+    /// When the store has a first block already, or cannot be written.
     pub fn begin_at(
         &self,
         genesis: &RecoveredBlock,
-        blocks: &[(RecoveredBlock, KeptBlock)],
+        blocks: RangeInclusive<u64>,
         updates: &[SetUpdate],
         root: &TrieUpdate,
     ) -> Result<(), StateError> {
         self.require_empty()?;
         let write = self.begin()?;
-        let changes = StateChanges::default();
-        crate::store::write_first(&write, genesis, &changes, root)?;
-        for (block, kept) in blocks {
-            let requests = kept.requests.clone().into();
-            let executed = ExecutedBlock {
-                block,
-                changes: &changes,
-                trie: root,
-                receipts: &kept.receipts,
-                records: &kept.records,
-                requests: &requests,
-                certificate: kept.certificate.as_ref(),
-                set_update: None,
-            };
-            write_block(&write, &executed)?;
-        }
+        write_first(&write, genesis, &StateChanges::default(), root)?;
         for update in updates {
             write_update(&write, update)?;
         }
-        let number = |at: Option<&(RecoveredBlock, KeptBlock)>| {
-            at.map_or(0, |(block, _)| block.header().number)
-        };
+        let (first, last) = (blocks.start().to_be_bytes(), blocks.end().to_be_bytes());
         {
             let mut table = write.open_table(tables::META)?;
-            let (first, last) = (number(blocks.first()), number(blocks.last()));
-            table.insert(meta::FIRST_BLOCK, first.to_be_bytes().as_slice())?;
-            table.insert(meta::FIRST_STATE, last.to_be_bytes().as_slice())?;
+            table.insert(meta::FIRST_BLOCK, first.as_slice())?;
+            table.insert(meta::FIRST_STATE, last.as_slice())?;
+            table.insert(meta::TIP, last.as_slice())?;
         }
         write.commit()?;
         Ok(())

@@ -68,6 +68,16 @@ impl Reader {
         self.first_block
     }
 
+    /// Returns the number from which on every block is kept: 0, or [`Self::first_block`] in a store
+    /// that began with a snapshot.
+    #[must_use]
+    pub const fn oldest_block(&self) -> u64 {
+        match self.first_block {
+            1 => 0,
+            later => later,
+        }
+    }
+
     /// Opens the state after a block.
     ///
     /// # Errors

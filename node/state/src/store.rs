@@ -91,17 +91,24 @@ impl Store {
         Self::with_database(database)
     }
 
+    /// Tells whether a directory holds a store.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(DATABASE_FILE).exists()
+    }
+
     /// Moves a closed store from one directory into another that has none.
     ///
     /// # Errors
     /// When the other directory has a store already, or the file cannot be moved.
     pub fn relocate(from: &Path, to: &Path) -> Result<(), StateError> {
         let file = to.join(DATABASE_FILE);
-        if file.exists() {
+        if Self::is_in(to) {
             return Err(StateError::NotEmpty);
         }
         let moved = std::fs::create_dir_all(to)
-            .and_then(|()| std::fs::rename(from.join(DATABASE_FILE), &file));
+            .and_then(|()| std::fs::rename(from.join(DATABASE_FILE), &file))
+            .and_then(|()| std::fs::File::open(to)?.sync_all());
         moved.map_err(|source| StateError::Directory {
             path: to.into(),
             source,

@@ -328,7 +328,7 @@ fn store_of_an_unknown_schema_is_refused() {
         error,
         StateError::Schema {
             found: 99,
-            known: 3
+            known: tables::SCHEMA_VERSION
         }
     ));
 }

@@ -77,6 +77,11 @@ impl<R: Read> Reader<R> {
         SnapshotError::Damaged { offset, what }
     }
 
+    /// Tells whether nothing follows.
+    pub(super) fn is_at_end(&mut self) -> Result<bool, SnapshotError> {
+        Ok(self.input.read(&mut [0])? == 0)
+    }
+
     /// Reads the next frame.
     pub(super) fn next(&mut self) -> Result<(Kind, Bytes), SnapshotError> {
         let mut head = Vec::new();

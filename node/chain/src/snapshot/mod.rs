@@ -29,6 +29,14 @@ const MAGIC: &[u8; 16] = b"assay-snapshot-1";
 /// Blocks a snapshot holds: as many as a contract can ask the hashes of.
 const BLOCKS: u64 = 256;
 
+/// Returns the first of the blocks that a snapshot of block `last` holds.
+const fn first_of(last: u64) -> u64 {
+    match last.saturating_sub(BLOCKS - 1) {
+        0 => 1,
+        first => first,
+    }
+}
+
 /// Says why a snapshot is not made, or not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {

@@ -9,18 +9,22 @@ use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use assay_executor::{InvalidBlock, Outcome, validate_body, validate_outcome};
-use assay_state::{KeptBlock, Origin, Store, TrieUpdate};
+use assay_state::{KeptBlock, Origin, SLOTS_A_PIECE, Store, TrieUpdate};
 use assay_types::{
-    Account, AccountChange, AssayParams, Domain, Genesis, RecordsRequest, RecoveredBlock,
-    SetUpdate, StateChanges, StateView as _, certificate::total_power, digest::set_hash,
-    validators::set_at,
+    Account, AccountChange, AssayParams, Certificate, Domain, Genesis, RecordsRequest,
+    RecoveredBlock, SetUpdate, StateChanges, StateView as _, certificate::total_power,
+    digest::set_hash, validators::set_at,
 };
 
-use super::{AccountFrame, BLOCKS, Kind, SlotsFrame, SnapshotError, Title, frame::Reader};
+use super::{AccountFrame, Kind, SlotsFrame, SnapshotError, Title, first_of, frame::Reader};
 use crate::{ChainError, service::genesis_block};
 
 /// Accounts and slots that one write of the store takes.
 const ITEMS_A_WRITE: usize = 50_000;
+/// Bytes of code that weigh as much as a slot.
+const BYTES_AN_ITEM: usize = 64;
+/// Most bytes of a code: no fork allows so many, a genesis might.
+const MAX_CODE_BYTES: usize = 1 << 20;
 
 /// What a snapshot proved to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +73,10 @@ pub fn restore(
     })?;
     let title = reading.title()?;
     let (updates, wanted_set, mut frame) = reading.sets(title.number)?;
-    let blocks = reading.blocks(title.number, &mut frame)?;
+    let number = title.number;
+    let (block, certificate) = reading.blocks(number, &mut frame)?;
     let (accounts, root) = reading.state(frame)?;
-    let Some((block, kept)) = blocks.last() else {
-        return Err(SnapshotError::NoBlocks);
-    };
-    let (number, header) = (title.number, block.header());
+    let header = block.header();
     if root.root != header.state_root {
         return Err(SnapshotError::State {
             number,
@@ -82,7 +84,7 @@ pub fn restore(
             wanted: header.state_root,
         });
     }
-    store.begin_at(&first, &blocks, &updates, &root)?;
+    store.begin_at(&first, first_of(number)..=number, &updates, &root)?;
     let state = store.reader()?.state(number)?;
     let validators = set_at(number, |slot| state.storage(params.validator_set, slot))?;
     let got = set_hash(&validators);
@@ -93,7 +95,6 @@ pub fn restore(
             wanted: wanted_set,
         });
     }
-    let certificate = kept.certificate.as_ref();
     let certificate = certificate
         .filter(|one| one.height == number && one.block_hash == block.hash())
         .ok_or(SnapshotError::NoBlock(number))?;
@@ -151,7 +152,7 @@ impl<R: Read, P: FnMut(u64)> Reading<'_, R, P> {
         let (mut at_height, mut last) = (trusted, 0);
         let mut updates = Vec::new();
         loop {
-            let (kind, bytes) = self.reader.next()?;
+            let (kind, bytes) = self.advance()?;
             if kind != Kind::SetUpdate {
                 return Ok((updates, at_height, (kind, bytes)));
             }
@@ -172,61 +173,71 @@ impl<R: Read, P: FnMut(u64)> Reading<'_, R, P> {
         }
     }
 
-    /// Reads the newest blocks, each the parent of the next, and checks them against their headers.
+    /// Reads the newest blocks into the store: as many as a contract can ask the hashes of, each the
+    /// parent of the next and as its header says. Answers the last and what decided it.
     fn blocks(
         &mut self,
         last: u64,
         frame: &mut Frame,
-    ) -> Result<Vec<(RecoveredBlock, KeptBlock)>, SnapshotError> {
-        let mut blocks: Vec<(RecoveredBlock, KeptBlock)> = Vec::new();
-        while frame.0 == Kind::Block && (blocks.len() as u64) < BLOCKS {
+    ) -> Result<(RecoveredBlock, Option<Certificate>), SnapshotError> {
+        let mut before: Option<RecoveredBlock> = None;
+        for wanted in first_of(last)..=last {
+            if frame.0 != Kind::Block {
+                return Err(self.reader.damaged("a block is missing"));
+            }
             let kept = KeptBlock::decode(&frame.1)
                 .map_err(|_| self.reader.damaged("a block does not decode"))?;
             let number = kept.block.header.number;
-            if number != last && kept.certificate.is_some() {
-                return Err(self.reader.damaged("a certificate of an older block"));
-            }
-            let block = self
-                .check(&kept)
-                .map_err(|error| SnapshotError::Block { number, error })?;
-            if let Some((before, _)) = blocks.last()
-                && (block.header().parent_hash != before.hash()
-                    || number != before.header().number.saturating_add(1))
+            let parent = before.map(|before| before.hash());
+            if number != wanted
+                || parent.is_some_and(|parent| parent != kept.block.header.parent_hash)
             {
                 return Err(SnapshotError::Order { number });
             }
-            blocks.push((block, kept));
+            let (block, kept) = self
+                .check(kept)
+                .map_err(|error| SnapshotError::Block { number, error })?;
+            let certificate = kept.certificate.clone();
+            self.store.fill_block(&block, kept)?;
             *frame = self.advance()?;
+            match (number == last, certificate) {
+                (true, certificate) => return Ok((block, certificate)),
+                (false, Some(_)) => {
+                    return Err(self.reader.damaged("a certificate of an older block"));
+                }
+                (false, None) => before = Some(block),
+            }
         }
-        match blocks.last() {
-            Some((block, _)) if block.header().number == last => Ok(blocks),
-            _ => Err(self.reader.damaged("the newest block is missing")),
-        }
+        Err(SnapshotError::NoBlocks)
     }
 
     /// Checks what came with a block against its header; the header itself is for later ones.
-    fn check(&self, kept: &KeptBlock) -> Result<RecoveredBlock, InvalidBlock> {
+    fn check(&self, kept: KeptBlock) -> Result<(RecoveredBlock, KeptBlock), InvalidBlock> {
         let header = &kept.block.header;
         validate_body(&self.genesis.spec, &kept.block)?;
-        let used = kept.receipts.last();
-        let outcome = Outcome {
-            receipts: kept.receipts.clone(),
-            requests: Requests::new(kept.requests.clone()),
-            records: kept.records.clone(),
-            gas_used: used.map_or(0, |receipt| receipt.cumulative_gas_used()),
-            ..Outcome::default()
-        };
-        validate_outcome(header, &outcome, header.state_root)?;
         let records = RecordsRequest::of(&kept.records).encode();
         if !kept.requests.contains(&records) {
-            let number = kept.requests.len();
+            let found = kept.records.len();
             return Err(InvalidBlock::header(
                 "records",
-                number,
+                found,
                 "those of the request",
             ));
         }
-        Ok(RecoveredBlock::recover(kept.block.clone(), false)?)
+        let used = kept.receipts.last();
+        let outcome = Outcome {
+            gas_used: used.map_or(0, |receipt| receipt.cumulative_gas_used()),
+            receipts: kept.receipts,
+            requests: Requests::new(kept.requests),
+            ..Outcome::default()
+        };
+        validate_outcome(header, &outcome, header.state_root)?;
+        let kept = KeptBlock {
+            receipts: outcome.receipts,
+            requests: outcome.requests.take(),
+            ..kept
+        };
+        Ok((RecoveredBlock::recover(kept.block.clone(), false)?, kept))
     }
 
     /// Reads the state into the store; answers the number of accounts and the root.
@@ -235,6 +246,9 @@ impl<R: Read, P: FnMut(u64)> Reading<'_, R, P> {
         let mut accounts = 0;
         loop {
             match frame.0 {
+                Kind::Code if frame.1.len() > MAX_CODE_BYTES => {
+                    return Err(self.reader.damaged("a code is over its limit of 1 MiB"));
+                }
                 Kind::Code => batch.code(frame.1),
                 Kind::Account => {
                     let account: AccountFrame = self.reader.decode(&frame.1)?;
@@ -245,12 +259,18 @@ impl<R: Read, P: FnMut(u64)> Reading<'_, R, P> {
                 }
                 Kind::Slots => {
                     let SlotsFrame { slots } = self.reader.decode(&frame.1)?;
+                    if slots.len() > SLOTS_A_PIECE {
+                        return Err(self.reader.damaged("a part has more than 8,192 slots"));
+                    }
                     let slots = slots.into_iter().map(|slot| (slot.key, slot.value));
                     batch
                         .slots(slots)
                         .map_err(|what| self.reader.damaged(what))?;
                 }
-                Kind::End => return Ok((accounts, self.store.fill(&batch.changes)?)),
+                Kind::End if self.reader.is_at_end()? => {
+                    return Ok((accounts, self.store.fill(&batch.changes)?));
+                }
+                Kind::End => return Err(self.reader.damaged("something follows the end")),
                 _ => return Err(self.reader.damaged("a part is out of order")),
             }
             if batch.items >= ITEMS_A_WRITE {
@@ -274,12 +294,14 @@ struct Batch {
     items: usize,
     codes: BTreeSet<B256>,
     last: Option<(Address, Account)>,
+    /// The last account's last slot.
+    last_slot: Option<U256>,
 }
 
 impl Batch {
     fn code(&mut self, code: Bytes) {
         let hash = keccak256(&code);
-        self.items += 1;
+        self.items += 1 + code.len() / BYTES_AN_ITEM;
         self.codes.insert(hash);
         self.changes.codes.insert(hash, code);
     }
@@ -298,6 +320,7 @@ impl Batch {
             code_hash: code,
         };
         self.last = Some((address, account));
+        self.last_slot = None;
         self.slots([])
     }
 
@@ -314,6 +337,9 @@ impl Batch {
         for (slot, value) in slots {
             if value.is_zero() {
                 return Err("a slot is zero");
+            }
+            if self.last_slot.replace(slot) >= Some(slot) {
+                return Err("slots are out of order");
             }
             self.items += 1;
             change.storage.insert(slot, value);

@@ -5,7 +5,7 @@ use std::io::Write;
 use alloy_primitives::B256;
 use assay_state::Piece;
 
-use super::{AccountFrame, BLOCKS, Kind, Slot, SlotsFrame, SnapshotError, Title, frame::Writer};
+use super::{AccountFrame, Kind, Slot, SlotsFrame, SnapshotError, Title, first_of, frame::Writer};
 use crate::Chain;
 
 /// What a snapshot was made of.
@@ -43,8 +43,7 @@ pub fn take(chain: &Chain, out: impl Write) -> Result<Taken, SnapshotError> {
         let text = update.to_json().map_err(SnapshotError::Set)?.to_string();
         writer.frame(Kind::SetUpdate, text.as_bytes())?;
     }
-    let first = tip.saturating_sub(BLOCKS - 1).max(reader.first_block());
-    for number in first..=tip {
+    for number in first_of(tip)..=tip {
         let kept = reader.kept(number)?;
         let kept = kept.ok_or(SnapshotError::NoBlock(number))?;
         if number == tip && kept.certificate.is_none() {

@@ -65,7 +65,9 @@ fn set_update(backend: &Backend, arguments: &mut Arguments) -> Result<Value, Rpc
     let block = arguments.optional()?;
     // Proofs outlive the blocks they were cut from.
     let (reader, number) = match block {
-        Some(BlockId::Number(BlockNumberOrTag::Number(number))) => {
+        Some(BlockId::Number(BlockNumberOrTag::Number(number)))
+            if number <= backend.chain.head().header.number =>
+        {
             (backend.chain.reader()?, number)
         }
         block => {
@@ -85,7 +87,7 @@ fn decision(backend: &Backend, at: &At) -> Result<Decision, RpcError> {
     let params = backend.chain.spec().assay.as_ref();
     let (Some(certificate), Some(params)) = (certificate, params) else {
         return Err(RpcError::server(format!(
-            "block {} has no certificate: nobody votes on this chain",
+            "block {} has no certificate here: nobody votes on this chain, or this node began after it",
             at.number
         )));
     };
@@ -342,7 +344,7 @@ mod tests {
         node.backend.call("evm_mine", None).unwrap();
         let error = node.receipt(&later, "0x0").unwrap_err();
         assert!(
-            error.message.contains("block 2 has no certificate"),
+            error.message.contains("block 2 has no certificate here"),
             "{error}"
         );
     }

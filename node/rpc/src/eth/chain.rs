@@ -94,7 +94,7 @@ fn capabilities(backend: &Backend, _: &mut Arguments) -> Result<Value, RpcError>
     let reader = backend.chain.reader()?;
     let head = backend.chain.head();
     let kept = |oldest: u64| json!({"disabled": false, "oldestBlock": quantity(oldest)});
-    let (state, all) = (kept(reader.first_state()), kept(0));
+    let (state, all) = (kept(reader.first_state()), kept(reader.oldest_block()));
     Ok(json!({
         "head": {"number": quantity(head.header.number), "hash": head.hash},
         "state": state, "stateproofs": state,

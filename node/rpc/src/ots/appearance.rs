@@ -47,11 +47,12 @@ pub(super) fn search_before(
         0 => tip,
         before => tip.min(before - 1),
     };
+    let first = backend.chain.reader()?.oldest_block();
     let mut search = Search::new(backend, account);
-    let mut next = Some(newest);
+    let mut next = Some(newest).filter(|newest| *newest >= first);
     while let Some(number) = next.filter(|_| search.goes_on(size)) {
         search.block(number, true)?;
-        next = number.checked_sub(1);
+        next = number.checked_sub(1).filter(|next| *next >= first);
     }
     let ended = next.is_none();
     search.answer(before == 0 || newest == tip, ended, next)
@@ -68,6 +69,7 @@ pub(super) fn search_after(
         0 => 0,
         after => after.saturating_add(1),
     };
+    let oldest = oldest.max(backend.chain.reader()?.oldest_block());
     let mut search = Search::new(backend, account);
     let mut next = (oldest <= tip).then_some(oldest);
     while let Some(number) = next.filter(|_| search.goes_on(size)) {

@@ -130,42 +130,62 @@ impl<T> Iterator for Elements<'_, T> {
 /// Files with functions stay whole, as do attributes that the decoder must refuse.
 pub(crate) fn take_lists(file: Bytes) -> Result<(Bytes, BTreeMap<usize, NodeLists>), DecodeError> {
     let mut lists = BTreeMap::new();
-    let model = all_fields(&file)?;
-    let functions = model.iter().any(|field| field.tag == MODEL_FUNCTIONS);
-    let mut graphs = model.iter().filter(|field| field.tag == MODEL_GRAPH);
-    let (Some(graph), None, false) = (graphs.next(), graphs.next(), functions) else {
+    let (mut graph, mut whole) = (None, false);
+    for field in fields(&file) {
+        let field = field?;
+        match field.tag {
+            MODEL_FUNCTIONS => whole = true,
+            MODEL_GRAPH => whole |= graph.replace(field.value).is_some(),
+            _ => {}
+        }
+    }
+    let (Some(graph), false) = (graph, whole) else {
         return Ok((file, lists));
     };
-    let mut nodes = Vec::new();
-    let parts = all_fields(graph.value)?;
-    for (place, node) in parts.iter().filter(|f| f.tag == GRAPH_NODE).enumerate() {
-        let (short, found) = cut_node(&file, node.value)?;
-        if !found.is_empty() {
-            lists.insert(place, found);
-            nodes.push((node.value.as_ptr(), short));
+    // Fields are walked again where they are needed, never listed: a file may have very many.
+    let (mut nodes, mut place) = (Vec::new(), 0);
+    for field in fields(graph) {
+        let field = field?;
+        if field.tag == GRAPH_NODE {
+            let (short, found) = cut_node(&file, field.value)?;
+            if !found.is_empty() {
+                lists.insert(place, found);
+                nodes.push((field.value.as_ptr(), short));
+            }
+            place += 1;
         }
     }
     if lists.is_empty() {
         return Ok((file, lists));
     }
-    let short_graph = join(&parts, &nodes);
-    let rest = join(&model, &[(graph.value.as_ptr(), short_graph)]);
+    let short_graph = join(graph, &nodes)?;
+    let rest = join(&file, &[(graph.as_ptr(), short_graph)])?;
     Ok((rest.into(), lists))
 }
 
 /// Gives a node without its long lists, and these.
 fn cut_node(file: &Bytes, node: &[u8]) -> Result<(Vec<u8>, NodeLists), DecodeError> {
     let mut lists = NodeLists::new();
-    let parts = all_fields(node)?;
-    let text = |tag| parts.iter().rfind(|f| f.tag == tag).map(|f| f.value);
-    let is_ensemble = text(NODE_DOMAIN) == Some(b"ai.onnx.ml")
-        && text(NODE_OP_TYPE).is_some_and(|name| name.starts_with(b"TreeEnsemble"));
-    if !is_ensemble {
+    let (mut domain, mut name): (&[u8], &[u8]) = (b"", b"");
+    for field in fields(node) {
+        let field = field?;
+        match field.tag {
+            NODE_DOMAIN => domain = field.value,
+            NODE_OP_TYPE => name = field.value,
+            _ => {}
+        }
+    }
+    if domain != b"ai.onnx.ml" || !name.starts_with(b"TreeEnsemble") {
         return Ok((Vec::new(), lists));
     }
-    let mut short = Vec::new();
-    let attributes = parts.iter().filter(|f| f.tag == NODE_ATTRIBUTE);
-    for (place, attribute) in attributes.enumerate() {
+    let (mut short, mut next) = (Vec::new(), 0);
+    for attribute in fields(node) {
+        let attribute = attribute?;
+        if attribute.tag != NODE_ATTRIBUTE {
+            continue;
+        }
+        let place = next;
+        next += 1;
         if attribute.value.len() < LONG_BYTES {
             continue;
         }
@@ -189,7 +209,7 @@ fn cut_node(file: &Bytes, node: &[u8]) -> Result<(Vec<u8>, NodeLists), DecodeErr
             },
         );
     }
-    Ok((join(&parts, &short), lists))
+    Ok((join(node, &short)?, lists))
 }
 
 /// Walks the lists of an attribute as the decoder would: gives the longest string's bytes, or nothing
@@ -231,11 +251,6 @@ fn fields(message: &[u8]) -> Fields<'_> {
     Fields(Reader::new(message, 0), message)
 }
 
-/// Lists the fields of a message.
-fn all_fields(message: &[u8]) -> Result<Vec<Field<'_>>, DecodeError> {
-    fields(message).collect()
-}
-
 impl<'a> Fields<'a> {
     fn read(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
         let Fields(reader, message) = self;
@@ -269,10 +284,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Writes a message again, with other values in place of those that begin at an address.
-fn join(parts: &[Field<'_>], others: &[(*const u8, Vec<u8>)]) -> Vec<u8> {
+fn join(old: &[u8], others: &[(*const u8, Vec<u8>)]) -> Result<Vec<u8>, DecodeError> {
     let mut message = Vec::new();
     let mut others = others.iter().peekable();
-    for part in parts {
+    for part in fields(old) {
+        let part = part?;
         match others.next_if(|(at, _)| *at == part.value.as_ptr()) {
             None => message.extend_from_slice(part.whole),
             Some((_, value)) => {
@@ -286,7 +302,7 @@ fn join(parts: &[Field<'_>], others: &[(*const u8, Vec<u8>)]) -> Vec<u8> {
             }
         }
     }
-    message
+    Ok(message)
 }
 
 #[cfg(test)]
