@@ -25,8 +25,9 @@ use crate::{
 const PROOF_GAS: u64 = 300_000;
 /// Blocks for which it is one validator's turn: time for a transaction to find its block.
 const TURN_BLOCKS: u64 = 4;
-/// Blocks for which one proof against a validator is enough: it tells those who change the set what
-/// a thousand more would, and each costs a fee.
+/// Proofs against one validator that a node sends within so many blocks: they tell those who change
+/// the set what a thousand more would, and each costs a fee.
+const ENOUGH_PROOFS: usize = 3;
 const ENOUGH_BLOCKS: u64 = 1_000;
 
 /// What one validator's node did about the evidence it keeps.
@@ -38,8 +39,8 @@ pub(crate) struct Accuser {
     sent: Option<(Sent, Deed)>,
     /// Hashes of kept evidence with which nothing is to be done any more.
     done: BTreeSet<B256>,
-    /// Height at which this node last sent a proof against a validator.
-    accused: BTreeMap<Address, u64>,
+    /// Heights at which this node sent proofs against a validator, the latest.
+    accused: BTreeMap<Address, Vec<u64>>,
     /// Whether the operator was told that the account cannot pay.
     told_poor: bool,
 }
@@ -126,7 +127,7 @@ impl Accuser {
         } = open.deed;
         tracing::info!(%account, height, round, ?kind, transaction = %sent.hash, "evidence sent");
         self.sent = Some((sent, open.deed));
-        self.accused.insert(account, tip);
+        self.accused.entry(account).or_default().push(tip);
         Ok(Some(bytes))
     }
 
@@ -174,8 +175,9 @@ impl Accuser {
             let found = open(*hash, &seen.bytes);
             match found {
                 Some(open) if !is_proven(state, contract, open.deed)? => {
-                    let enough = |sent: &u64| reader.tip() < sent.saturating_add(ENOUGH_BLOCKS);
-                    if !self.accused.get(&open.deed.account).is_some_and(enough) {
+                    let sent = self.accused.entry(open.deed.account).or_default();
+                    sent.retain(|sent| reader.tip() < sent.saturating_add(ENOUGH_BLOCKS));
+                    if sent.len() < ENOUGH_PROOFS {
                         return Ok(Some(open));
                     }
                     continue;

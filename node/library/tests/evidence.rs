@@ -154,11 +154,14 @@ async fn what_a_node_keeps_the_chain_keeps_too_once_for_each_deed() {
         );
     }
     assert_eq!(word(first, U256::from(slots::MISDEEDS)), 3);
+    // Three proofs against one validator say enough for a thousand blocks.
+    let more = [(Some(ONE), None), (None, None)];
+    keep(first, &evidence(first, &liar, 2, Kind::Prevote, more));
     blocks_until(&all, 16, || false).await;
     assert_eq!(
         nonce(first),
         3,
-        "one transaction for each deed, and none that reverts"
+        "one transaction for each deed, none that reverts, and no more than are enough"
     );
 }
 
