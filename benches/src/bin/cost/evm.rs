@@ -134,6 +134,10 @@ pub(crate) fn measure(engine: &Engine, path: &Path) -> Measured {
         timestamp: 9,
         gas_limit: GAS_LIMIT,
         base_fee_per_gas: Some(0),
+        excess_blob_gas: Some(0),
+        blob_gas_used: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        withdrawals_root: Some(B256::ZERO),
         ..Header::default()
     };
     let (begun, mut best, mut gas, mut calls) = (Instant::now(), Duration::MAX, 0, 0);
