@@ -334,14 +334,10 @@ impl Chain {
         };
         let state = self.parent_state(&self.head())?;
         let header = executed.block.header();
-        let decision = Decision {
-            header: alloy_rlp::encode(header).into(),
-            round: certificate.round,
-            signatures: certificate.signatures.clone(),
-            validators: set_at(header.number, |slot| {
-                state.storage(params.validator_set, slot)
-            })?,
-        };
+        let validators = set_at(header.number, |slot| {
+            state.storage(params.validator_set, slot)
+        })?;
+        let decision = Decision::new(header, certificate, validators);
         Ok(SetUpdate::cut(requests, decision))
     }
 

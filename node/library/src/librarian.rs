@@ -383,14 +383,16 @@ impl Shared {
             return Ok(Some(Standing::Unwanted));
         }
         let registry = inner.catalog.registry();
-        let summary = match entry.summary.clone() {
-            None => self.models.find(entry.id)?.map(|held| held.summary()),
-            known => known,
-        };
-        let promise = match (&mut inner.desk, summary) {
-            (Some(desk), Some(summary)) => desk.attest(registry, entry.id, summary)?,
-            _ => Promise::Settled,
-        };
+        let mut promise = Promise::Settled;
+        if let Some(desk) = &mut inner.desk {
+            let summary = match entry.summary.clone() {
+                None => self.models.find(entry.id)?.map(|held| held.summary()),
+                known => known,
+            };
+            if let Some(summary) = summary {
+                promise = desk.attest(registry, entry.id, summary)?;
+            }
+        }
         match promise {
             Promise::Settled if needed(entry.status) => {
                 inner.settled.insert(entry.id);

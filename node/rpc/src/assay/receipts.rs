@@ -2,7 +2,6 @@
 
 use alloy_eips::{BlockId, BlockNumberOrTag, eip7685::Requests};
 use alloy_primitives::{B256, Bytes};
-use alloy_rlp::Encodable as _;
 use assay_types::{
     Decision, Domain, InferenceReceipt, StateView as _, digest::set_hash, validators::set_at,
 };
@@ -92,14 +91,8 @@ fn decision(backend: &Backend, at: &At) -> Result<Decision, RpcError> {
         )));
     };
     let state = at.reader.state(at.number)?;
-    let mut header = Vec::new();
-    at.header()?.encode(&mut header);
-    Ok(Decision {
-        header: header.into(),
-        round: certificate.round,
-        signatures: certificate.signatures,
-        validators: set_at(at.number, |slot| state.storage(params.validator_set, slot))?,
-    })
+    let validators = set_at(at.number, |slot| state.storage(params.validator_set, slot))?;
+    Ok(Decision::new(&at.header()?, &certificate, validators))
 }
 
 #[cfg(test)]

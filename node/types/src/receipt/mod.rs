@@ -263,6 +263,17 @@ impl SetUpdate {
 }
 
 impl Decision {
+    /// Gathers what proves that the validators in force at a block's height decided on it.
+    #[must_use]
+    pub fn new(header: &Header, certificate: &Certificate, validators: Vec<Validator>) -> Self {
+        Self {
+            header: alloy_rlp::encode(header).into(),
+            round: certificate.round,
+            signatures: certificate.signatures.clone(),
+            validators,
+        }
+    }
+
     fn check_limits(&self, before: &[B256], after: &[B256]) -> Result<(), ReceiptError> {
         check("requestsBefore", before.len(), MAX_REQUESTS)?;
         check("requestsAfter", after.len(), MAX_REQUESTS)?;
