@@ -374,9 +374,9 @@ def forest(trees, depth, features, seed, classes=0, mode="BRANCH_LEQ", chain=Fal
 def machine_learning(s):
     x = lambda rows, columns=30: ("x", F32, [rows, columns])
     for name, trees, depth, rows in (("stumps", 10_000, 1, 1), ("500x6", 500, 6, 1), ("500x6-rows", 500, 6, 256),
-                                     ("deep", 64, 14, 1), ("deep-rows", 64, 14, 256), ("one", 1, 2, 1), ("one-rows", 1, 2, 65536)):
+                                     ("deep", 64, 13, 1), ("deep-rows", 64, 13, 256), ("one", 1, 2, 1), ("one-rows", 1, 2, 65536)):
         s.op(name, "TreeEnsembleRegressor", [x(rows)], domain=ML, **forest(trees, depth, 30, 3))
-    s.op("chain", "TreeEnsembleRegressor", [x(16)], domain=ML, **forest(16, 2000, 30, 4, chain=True))
+    s.op("chain", "TreeEnsembleRegressor", [x(16)], domain=ML, **forest(16, 1000, 30, 4, chain=True))
     s.op("classes", "TreeEnsembleClassifier", [x(64)], outputs=2, domain=ML, **forest(100, 6, 30, 5, classes=10))
     rng = np.random.default_rng(6)
     floats = lambda n: [float(v) for v in rng.standard_normal(n)]

@@ -19,8 +19,8 @@ use crate::reverts::{self, revert};
 
 /// Gives a call what it reads and journals of the chain.
 pub(crate) trait ChainState {
-    /// Reads the registry's storage; also says whether the slot was cold.
-    fn registry_word(&mut self, key: U256) -> Result<(U256, bool), String>;
+    /// Reads the registry's record of a model; also says whether the slot was cold.
+    fn record_word(&mut self, model: B256) -> Result<(U256, bool), String>;
     /// Says whether the transaction touched the model before.
     fn is_warm(&mut self, model: B256) -> bool;
     /// Marks the model as touched; undone when the frame reverts.
@@ -306,7 +306,7 @@ impl Call<'_> {
         }
         let (word, cold) = self
             .chain
-            .registry_word(Record::key(id))
+            .record_word(id)
             .map_err(Stop::Fault)?;
         if cold {
             self.charge.add(gas::RECORD_COLD - gas::RECORD_WARM)?;

@@ -10,10 +10,11 @@ pub const SCHEDULE_VERSION: u32 = 1;
 
 /// Every call: dispatch, checks, hashing.
 pub const BASE: u64 = 700;
-/// Each 32-byte word of calldata: decoding, conversion to tensors, hashing for cache and record.
-pub const INPUT_WORD: u64 = 8;
-/// Each 32-byte word of the answer: conversion, encoding, hashing.
-pub const OUTPUT_WORD: u64 = 8;
+/// Each 32-byte word of calldata: keccak256 for the record (as dear as the EVM's own, 6), decoding,
+/// conversion to tensors, hashing for the cache.
+pub const INPUT_WORD: u64 = 12;
+/// Each 32-byte word of the answer: conversion, encoding, keccak256 for the record.
+pub const OUTPUT_WORD: u64 = 12;
 /// Each node of the graph: the walk that finds shapes and cost.
 pub const WALK_NODE: u64 = 60;
 /// Each node run, besides its work.

@@ -194,18 +194,17 @@ impl Host {
 /// Hashes a canonical, length-prefixed encoding of every input: index, type, shape, bytes.
 fn input_digest(inputs: &[Tensor]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    let mut bytes = Vec::new();
     for (index, tensor) in inputs.iter().enumerate() {
-        bytes.clear();
-        elements::encode(tensor.data(), &mut bytes);
         hasher.update(&(index as u64).to_le_bytes());
         hasher.update(&[tensor.dtype().onnx()]);
         hasher.update(&(tensor.shape().len() as u64).to_le_bytes());
         for &size in tensor.shape() {
             hasher.update(&(size as u64).to_le_bytes());
         }
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(&bytes);
+        hasher.update(&(elements::encoded_len(tensor.data()) as u64).to_le_bytes());
+        elements::blocks(tensor.data(), |block| {
+            hasher.update(block);
+        });
     }
     *hasher.finalize().as_bytes()
 }

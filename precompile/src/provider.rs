@@ -12,6 +12,7 @@ use revm::primitives::AddressSet;
 use crate::abi::IInference;
 use crate::call::{self, ChainState, Charge, Done, Stop};
 use crate::host::Host;
+use crate::registry::Record;
 use crate::reverts::revert;
 
 /// Places the precompile and the registry it reads.
@@ -58,6 +59,8 @@ pub struct Inference {
     addresses: Addresses,
     warm: AddressSet,
     records: Vec<CallRecord>,
+    /// The model called last and the key of its record: a hash that a loop of calls needs once.
+    key: Option<(B256, U256)>,
 }
 
 impl Inference {
@@ -72,6 +75,7 @@ impl Inference {
             addresses,
             warm,
             records: Vec::new(),
+            key: None,
         }
     }
 
@@ -134,6 +138,7 @@ impl Inference {
         let mut chain = Journal {
             context,
             addresses: self.addresses,
+            key: &mut self.key,
         };
         call::answer(self.host.as_ref(), &mut chain, input, charge)
     }
@@ -178,20 +183,22 @@ impl Inference {
         if inputs.bytecode_address != self.addresses.inference {
             return Ok(None);
         }
-        let input: Bytes = match &inputs.input {
-            CallInput::Bytes(bytes) => bytes.clone(),
-            CallInput::SharedBuffer(range) => context
-                .local()
-                .shared_memory_buffer_slice(range.clone())
-                .map(|slice| Bytes::copy_from_slice(&slice))
-                .unwrap_or_default(),
+        // The caller's memory is read where it lies: calldata can be megabytes.
+        let (shared, memory);
+        let input: &[u8] = match &inputs.input {
+            CallInput::Bytes(bytes) => bytes,
+            CallInput::SharedBuffer(range) => {
+                shared = context.local().shared_memory_buffer().clone();
+                memory = shared.borrow();
+                memory.get(range.clone()).unwrap_or_default()
+            }
         };
         let mut charge = Charge::new(inputs.gas_limit);
-        let result = self.call(context, inputs, &input, &mut charge);
+        let result = self.call(context, inputs, input, &mut charge);
         let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
         let (result, output) = match result {
             Ok(done) => {
-                self.record(context, inputs, &input, charge.used(), &done);
+                self.record(context, inputs, input, charge.used(), &done);
                 (InstructionResult::Return, done.output)
             }
             Err(Stop::Revert(data)) => (InstructionResult::Revert, data),
@@ -216,10 +223,16 @@ impl Inference {
 struct Journal<'a, CTX> {
     context: &'a mut CTX,
     addresses: Addresses,
+    key: &'a mut Option<(B256, U256)>,
 }
 
 impl<CTX: ContextTr> ChainState for Journal<'_, CTX> {
-    fn registry_word(&mut self, key: U256) -> Result<(U256, bool), String> {
+    fn record_word(&mut self, model: B256) -> Result<(U256, bool), String> {
+        let key = match *self.key {
+            Some((known, key)) if known == model => key,
+            _ => Record::key(model),
+        };
+        *self.key = Some((model, key));
         let registry = self.addresses.registry;
         let journal = self.context.journal_mut();
         journal

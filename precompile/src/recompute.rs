@@ -31,7 +31,7 @@ pub enum RecomputeError {
 struct Offline;
 
 impl ChainState for Offline {
-    fn registry_word(&mut self, _: U256) -> Result<(U256, bool), String> {
+    fn record_word(&mut self, _: B256) -> Result<(U256, bool), String> {
         Ok((U256::from(ACTIVE), false))
     }
 

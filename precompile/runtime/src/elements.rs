@@ -31,13 +31,31 @@ pub enum ElementsError {
     },
 }
 
+/// Bytes of a large tensor that are converted at a time: few enough for the nearest cache, enough for a
+/// hash to work on many lanes.
+const BLOCK: usize = 16 << 10;
+/// Bytes of a small tensor, for which a block is not worth its zeros.
+const SMALL: usize = 512;
+
 /// Writes elements in their byte form.
 pub fn encode(data: &Data, out: &mut Vec<u8>) {
+    out.reserve(encoded_len(data));
+    blocks(data, |block| out.extend_from_slice(block));
+}
+
+/// Returns the bytes that the byte form takes.
+pub fn encoded_len(data: &Data) -> usize {
+    match data {
+        Data::Str(v) => v.iter().map(|text| 4 + text.len()).sum(),
+        _ => data.size_bytes(),
+    }
+}
+
+/// Gives the byte form piece by piece.
+pub fn blocks(data: &Data, mut sink: impl FnMut(&[u8])) {
     macro_rules! little_endian {
         ($values:expr) => {
-            $values
-                .iter()
-                .for_each(|v| out.extend_from_slice(&v.to_le_bytes()))
+            pieces($values, &mut sink, |v| v.to_le_bytes())
         };
     }
     match data {
@@ -50,19 +68,15 @@ pub fn encode(data: &Data, out: &mut Vec<u8>) {
         Data::U32(v) => little_endian!(v),
         Data::U64(v) => little_endian!(v),
         Data::I8(v) | Data::I4(v) | Data::I2(v) => little_endian!(v),
-        Data::F16(v) => v
-            .iter()
-            .for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
-        Data::Bf16(v) => v
-            .iter()
-            .for_each(|h| out.extend_from_slice(&h.0.to_le_bytes())),
-        Data::Bool(v) => out.extend(v.iter().map(|&b| u8::from(b))),
+        Data::F16(v) => pieces(v, &mut sink, |half| half.0.to_le_bytes()),
+        Data::Bf16(v) => pieces(v, &mut sink, |half| half.0.to_le_bytes()),
+        Data::Bool(v) => pieces(v, &mut sink, |&truth| [u8::from(truth)]),
         Data::Str(v) => {
             for text in v {
                 // No string of a tensor within the limits reaches 4 GiB.
                 let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                out.extend_from_slice(&length.to_le_bytes());
-                out.extend_from_slice(text.as_bytes());
+                sink(&length.to_le_bytes());
+                sink(text.as_bytes());
             }
         }
         Data::U8(v)
@@ -73,7 +87,34 @@ pub fn encode(data: &Data, out: &mut Vec<u8>) {
         | Data::F8E8M0(v)
         | Data::U4(v)
         | Data::F4E2M1(v)
-        | Data::U2(v) => out.extend_from_slice(v),
+        | Data::U2(v) => sink(v),
+    }
+}
+
+fn pieces<T, const N: usize>(
+    values: &[T],
+    sink: &mut impl FnMut(&[u8]),
+    bytes: impl Fn(&T) -> [u8; N],
+) {
+    if size_of_val(values) <= SMALL {
+        pieces_of::<T, N, SMALL>(values, sink, bytes);
+    } else {
+        pieces_of::<T, N, BLOCK>(values, sink, bytes);
+    }
+}
+
+fn pieces_of<T, const N: usize, const SIZE: usize>(
+    values: &[T],
+    sink: &mut impl FnMut(&[u8]),
+    bytes: impl Fn(&T) -> [u8; N],
+) {
+    let mut block = [0u8; SIZE];
+    for part in values.chunks(SIZE / N) {
+        let block = &mut block[..part.len() * N];
+        for (to, value) in block.chunks_exact_mut(N).zip(part) {
+            to.copy_from_slice(&bytes(value));
+        }
+        sink(block);
     }
 }
 
@@ -182,6 +223,7 @@ mod tests {
             if let Ok(data) = decode(dtype, count, &bytes) {
                 let mut again = Vec::new();
                 encode(&data, &mut again);
+                prop_assert_eq!(encoded_len(&data), again.len());
                 prop_assert_eq!(again, bytes);
             }
         }
@@ -192,6 +234,17 @@ mod tests {
             let mut bytes = Vec::new();
             encode(&data, &mut bytes);
             prop_assert_eq!(decode(DType::Str, texts.len(), &bytes), Ok(data));
+        }
+    }
+
+    #[test]
+    fn large_tensors_are_written_whole() {
+        for length in [SMALL / 8, SMALL / 8 + 1, BLOCK / 8, BLOCK / 8 + 1, 3 * BLOCK] {
+            let values: Vec<i64> = (0..length as i64).map(|i| i.wrapping_mul(i)).collect();
+            let expected: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let mut bytes = vec![7];
+            encode(&Data::I64(values), &mut bytes);
+            assert_eq!(bytes[1..], expected);
         }
     }
 

@@ -59,8 +59,14 @@ impl Model {
             nodes: limits.nodes as usize,
             ..DecodeLimits::default()
         };
-        check(&bytes, &bounds)?;
-        let (file, lists) = take_lists(bytes)?;
+        // What is cut out of the file is not decoded, so it has a bound of its own.
+        let structure = DecodeLimits {
+            overhead_bytes: usize::MAX,
+            ..bounds
+        };
+        check(&bytes, &structure)?;
+        let (file, lists) = take_lists(bytes, bounds.list_bytes)?;
+        check(&file, &bounds)?;
         let proto = ModelProto::decode(file.clone()).map_err(DecodeError::from)?;
         let (proto, weights) = take_weights(file, proto, limits)?;
         let proto = &inline(proto, limits)?;

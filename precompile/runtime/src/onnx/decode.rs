@@ -27,6 +27,8 @@ pub struct DecodeLimits {
     pub graphs: usize,
     /// Memory of the decoded objects beyond the file's own bytes.
     pub overhead_bytes: usize,
+    /// Memory of the lists of tree ensembles beyond the file's own bytes.
+    pub list_bytes: usize,
 }
 
 impl Default for DecodeLimits {
@@ -38,6 +40,7 @@ impl Default for DecodeLimits {
             tensors: 100_000,
             graphs: 4_096,
             overhead_bytes: 64 << 20,
+            list_bytes: 128 << 20,
         }
     }
 }
@@ -57,6 +60,8 @@ pub enum Bound {
     Graphs,
     /// [`DecodeLimits::overhead_bytes`].
     OverheadBytes,
+    /// [`DecodeLimits::list_bytes`].
+    ListBytes,
 }
 
 impl std::fmt::Display for Bound {
@@ -68,6 +73,7 @@ impl std::fmt::Display for Bound {
             Self::Tensors => "constant tensors",
             Self::Graphs => "graphs and functions",
             Self::OverheadBytes => "bytes of decoded objects beyond the file's size",
+            Self::ListBytes => "bytes of tree ensembles' lists beyond the file's size",
         })
     }
 }
@@ -124,7 +130,7 @@ pub fn check(file: &[u8], limits: &DecodeLimits) -> Result<(), DecodeError> {
     scan.message(&mut Reader::new(file, 0), Message::ModelProto)
 }
 
-fn bounded(bound: Bound, found: usize, limit: usize) -> Result<(), DecodeError> {
+pub(super) fn bounded(bound: Bound, found: usize, limit: usize) -> Result<(), DecodeError> {
     if found > limit {
         return Err(DecodeError::TooMany {
             bound,
@@ -240,7 +246,7 @@ impl Scan<'_> {
 }
 
 /// The larger of a `String` and a `Bytes` in a list, with the heap block behind it.
-const TEXT_BYTES: usize = 48;
+pub(super) const TEXT_BYTES: usize = 48;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::decode::DecodeError;
+use super::decode::{Bound, DecodeError, TEXT_BYTES, bounded};
 use super::wire::{Reader, WIRE_BYTES, WIRE_FIXED32, WIRE_VARINT};
 
 /// Bytes of an attribute from which its lists stay on the wire.
@@ -21,6 +21,7 @@ const GRAPH_NODE: u32 = 1;
 const NODE_OP_TYPE: u32 = 4;
 const NODE_ATTRIBUTE: u32 = 5;
 const NODE_DOMAIN: u32 = 7;
+const ATTRIBUTE_NAME: u32 = 1;
 const FLOATS: u32 = 7;
 const INTS: u32 = 8;
 const STRINGS: u32 = 9;
@@ -33,6 +34,8 @@ pub(crate) type NodeLists = BTreeMap<usize, List>;
 pub(crate) struct List {
     bytes: Bytes,
     longest_text: usize,
+    /// Is the memory that reading the lists may take beyond their bytes.
+    growth: usize,
 }
 
 impl List {
@@ -128,8 +131,14 @@ impl<T> Iterator for Elements<'_, T> {
 /// decode (the file itself where there are none) and the lists by their node's place.
 ///
 /// Files with functions stay whole, as do attributes that the decoder must refuse.
-pub(crate) fn take_lists(file: Bytes) -> Result<(Bytes, BTreeMap<usize, NodeLists>), DecodeError> {
-    let mut lists = BTreeMap::new();
+///
+/// # Errors
+/// When the lists would take more than `limit` bytes beyond the file's own.
+pub(crate) fn take_lists(
+    file: Bytes,
+    limit: usize,
+) -> Result<(Bytes, BTreeMap<usize, NodeLists>), DecodeError> {
+    let (mut lists, mut growth) = (BTreeMap::new(), 0usize);
     let (mut graph, mut whole) = (None, false);
     for field in fields(&file) {
         let field = field?;
@@ -149,6 +158,9 @@ pub(crate) fn take_lists(file: Bytes) -> Result<(Bytes, BTreeMap<usize, NodeList
         if field.tag == GRAPH_NODE {
             let (short, found) = cut_node(&file, field.value)?;
             if !found.is_empty() {
+                let more = found.values().map(|list| list.growth);
+                growth = more.fold(growth, usize::saturating_add);
+                bounded(Bound::ListBytes, growth, limit)?;
                 lists.insert(place, found);
                 nodes.push((field.value.as_ptr(), short));
             }
@@ -189,7 +201,7 @@ fn cut_node(file: &Bytes, node: &[u8]) -> Result<(Vec<u8>, NodeLists), DecodeErr
         if attribute.value.len() < LONG_BYTES {
             continue;
         }
-        let Some(longest_text) = sound(attribute.value) else {
+        let Some((longest_text, growth)) = sound(attribute.value) else {
             continue;
         };
         let mut kept = Vec::new();
@@ -206,33 +218,45 @@ fn cut_node(file: &Bytes, node: &[u8]) -> Result<(Vec<u8>, NodeLists), DecodeErr
             List {
                 bytes,
                 longest_text,
+                growth,
             },
         );
     }
     Ok((join(node, &short)?, lists))
 }
 
-/// Walks the lists of an attribute as the decoder would: gives the longest string's bytes, or nothing
-/// where the decoder refuses them.
-fn sound(attribute: &[u8]) -> Option<usize> {
-    let mut longest_text = 0;
+/// Walks the lists of an attribute as the decoder would: gives the longest string's bytes and what the
+/// lists take beyond their bytes, or nothing where the decoder refuses them.
+fn sound(attribute: &[u8]) -> Option<(usize, usize)> {
+    let (mut longest_text, mut ints, mut texts, mut modes) = (0, 0usize, 0usize, false);
     for field in fields(attribute) {
         let field = field.ok()?;
         let mut run = Reader::new(field.value, 0);
         match (field.tag, field.wire) {
-            (FLOATS, WIRE_FIXED32) | (INTS, WIRE_VARINT) => {}
+            (ATTRIBUTE_NAME, _) => modes = field.value == b"nodes_modes",
+            (FLOATS, WIRE_FIXED32) => {}
+            (INTS, WIRE_VARINT) => ints += 1,
             (FLOATS, WIRE_BYTES) if field.value.len() % 4 == 0 => {}
             (INTS, WIRE_BYTES) => {
                 while !run.is_done() {
                     run.varint().ok()?;
+                    ints += 1;
                 }
             }
-            (STRINGS, WIRE_BYTES) => longest_text = longest_text.max(field.value.len()),
+            (STRINGS, WIRE_BYTES) => {
+                longest_text = longest_text.max(field.value.len());
+                texts += 1;
+            }
             (FLOATS | INTS | STRINGS, _) => return None,
             _ => {}
         }
     }
-    Some(longest_text)
+    // Modes are read as one byte each.
+    let text = if modes { 0 } else { TEXT_BYTES };
+    let lists = ints
+        .saturating_mul(8)
+        .saturating_add(texts.saturating_mul(text));
+    Some((longest_text, lists.saturating_sub(attribute.len())))
 }
 
 /// Is one field of a message: its key and value as they are written, and the bytes of the value alone.

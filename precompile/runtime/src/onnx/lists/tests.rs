@@ -66,7 +66,7 @@ fn long_lists_read_from_the_wire_are_what_decoding_gives() {
     let want = model(vec![NodeProto::default(), ensemble()]);
     let file = Bytes::from(want.encode_to_vec());
     check(&file, &DecodeLimits::default()).expect("sound");
-    let (rest, lists) = take_lists(file).expect("cut");
+    let (rest, lists) = take_lists(file, usize::MAX).expect("cut");
     assert_eq!(lists.keys().copied().collect::<Vec<_>>(), [1]);
     let cut = &lists[&1];
     assert_eq!(cut.keys().copied().collect::<Vec<_>>(), [0, 2, 3]);
@@ -122,7 +122,7 @@ fn packed_lists_and_mixed_ones_are_read_in_their_order() {
     prost::encoding::int64::encode(INTS, &5, &mut bytes);
     prost::encoding::float::encode_packed(FLOATS, &[1.5, -0.0], &mut bytes);
     let want = AttributeProto::decode(&bytes[..]).expect("decodes");
-    let (_, lists) = take_lists(with_attribute(&bytes)).expect("cut");
+    let (_, lists) = take_lists(with_attribute(&bytes), usize::MAX).expect("cut");
     let list = &lists[&0][&0];
     assert_eq!(list.ints().collect::<Vec<_>>(), want.ints);
     assert_eq!(list.floats().collect::<Vec<_>>(), want.floats);
@@ -144,7 +144,7 @@ fn lists_that_the_decoder_refuses_stay_for_it_to_refuse() {
         // Long enough to be cut out, whatever stands in it.
         prost::encoding::float::encode_packed(FLOATS, &[0.0; LONG_BYTES], &mut bytes);
         let file = with_attribute(&bytes);
-        let (rest, lists) = take_lists(file.clone()).expect("walks");
+        let (rest, lists) = take_lists(file.clone(), usize::MAX).expect("walks");
         assert!(lists.is_empty(), "tag {tag}");
         assert_eq!(rest, file);
         assert!(ModelProto::decode(rest).is_err(), "tag {tag}");
@@ -152,16 +152,36 @@ fn lists_that_the_decoder_refuses_stay_for_it_to_refuse() {
 }
 
 #[test]
+fn lists_that_would_grow_beyond_the_limit_are_refused() {
+    let mut node = ensemble();
+    node.attribute[0].ints = vec![1; COUNT];
+    node.attribute[3].name = Some("nodes_modes".to_owned());
+    let packed = model(vec![node.clone()]).encode_to_vec();
+    // An integer of one byte and its key become eight; modes and floats do not grow.
+    let growth = 6 * COUNT;
+    let refused = |limit| take_lists(packed.clone().into(), limit).err();
+    assert_eq!(refused(growth), None);
+    let found = match refused(growth / 2) {
+        Some(DecodeError::TooMany { bound, found, .. }) => (bound, found <= growth),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found, (Bound::ListBytes, true));
+    node.attribute[3].name = Some("classlabels_strings".to_owned());
+    let labels = model(vec![node]).encode_to_vec();
+    assert!(take_lists(labels.into(), growth + 30 * COUNT).is_err());
+}
+
+#[test]
 fn files_of_other_models_stay_whole() {
     let mut other = ensemble();
     other.op_type = Some("LinearRegressor".to_owned());
     let file = Bytes::from(model(vec![other]).encode_to_vec());
-    let (rest, lists) = take_lists(file.clone()).expect("walks");
+    let (rest, lists) = take_lists(file.clone(), usize::MAX).expect("walks");
     assert!(lists.is_empty());
     assert_eq!(rest.as_ptr(), file.as_ptr());
     let mut called = model(vec![ensemble()]);
     called.functions.push(Default::default());
-    let (_, lists) = take_lists(called.encode_to_vec().into()).expect("walks");
+    let (_, lists) = take_lists(called.encode_to_vec().into(), usize::MAX).expect("walks");
     assert!(lists.is_empty());
 }
 
@@ -192,7 +212,7 @@ proptest! {
         let file = Bytes::from(file);
         if check(&file, &DecodeLimits::default()).is_ok() {
             let want = ModelProto::decode(file.clone()).ok();
-            let (rest, lists) = take_lists(file).expect("a sound file is walked");
+            let (rest, lists) = take_lists(file, usize::MAX).expect("a sound file is walked");
             let got = whole(rest, &lists);
             prop_assert_eq!(format!("{got:?}"), format!("{want:?}"));
         }
