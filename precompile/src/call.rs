@@ -304,10 +304,7 @@ impl Call<'_> {
         {
             return Err(Stop::OutOfGas);
         }
-        let (word, cold) = self
-            .chain
-            .record_word(id)
-            .map_err(Stop::Fault)?;
+        let (word, cold) = self.chain.record_word(id).map_err(Stop::Fault)?;
         if cold {
             self.charge.add(gas::RECORD_COLD - gas::RECORD_WARM)?;
         }

@@ -151,7 +151,15 @@ impl Fixed {
             return Some((0, 0));
         }
         // The dividend is shifted so that the quotient has at least 64 bits: more than any format
-        // needs, the rest is in the sticky bit.
+        // needs, the rest is in the sticky bit. One division does for the usual values.
+        if let ([power, 1], [low, high, 0, 0]) = (ten_to(decimals), self.magnitude) {
+            let shift = 128 - bits;
+            let dividend = (u128::from(high) << 64 | u128::from(low)) << shift;
+            let quotient = dividend / u128::from(power);
+            let sticky = quotient * u128::from(power) != dividend;
+            let wide = [quotient as u64, (quotient >> 64) as u64, 0, 0, 0, 0];
+            return round(wide, sticky, -(shift as i32), format);
+        }
         let mut wide = [0u64; 6];
         wide[..4].copy_from_slice(&self.magnitude);
         let shift = 384 - bits;

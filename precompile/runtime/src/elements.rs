@@ -239,7 +239,13 @@ mod tests {
 
     #[test]
     fn large_tensors_are_written_whole() {
-        for length in [SMALL / 8, SMALL / 8 + 1, BLOCK / 8, BLOCK / 8 + 1, 3 * BLOCK] {
+        for length in [
+            SMALL / 8,
+            SMALL / 8 + 1,
+            BLOCK / 8,
+            BLOCK / 8 + 1,
+            3 * BLOCK,
+        ] {
             let values: Vec<i64> = (0..length as i64).map(|i| i.wrapping_mul(i)).collect();
             let expected: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             let mut bytes = vec![7];

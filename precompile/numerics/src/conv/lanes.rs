@@ -21,7 +21,7 @@ pub(crate) fn cut(groups: usize, rows: usize, positions: usize, threads: usize) 
         return [rows, positions];
     }
     let down = groups * rows.div_ceil(CHANNELS);
-    let across = (4 * threads).div_ceil(down);
+    let across = (8 * threads).div_ceil(down);
     [
         CHANNELS,
         positions.div_ceil(across).next_multiple_of(POSITIONS),

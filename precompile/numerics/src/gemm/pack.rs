@@ -4,7 +4,7 @@ use crate::aligned::Aligned;
 use crate::simd::Real;
 
 /// Is how many bytes one k of a panel takes: two AVX-512 registers, whatever the machine.
-const PANEL_BYTES: usize = 128;
+pub(super) const PANEL_BYTES: usize = 128;
 
 /// Views a slice as a matrix with any strides.
 #[derive(Clone, Copy, Debug)]

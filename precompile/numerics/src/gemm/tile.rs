@@ -1,6 +1,7 @@
 //! Microkernels: one tile of the output, its sums in registers for a whole block of k.
 #![allow(unsafe_code)]
 
+use super::pack::PANEL_BYTES;
 use crate::aligned::LINE_BYTES;
 use crate::simd::{Real, Simd};
 
@@ -142,29 +143,53 @@ pub(crate) unsafe fn lane_tile<S: Simd, const MR: usize, const NV: usize>(t: &La
     // SAFETY: the caller's promise; `rows` is at most MR, and the panel of B is NV registers wide.
     unsafe {
         let mut acc = [[[S::splat(S::T::ZERO); NV]; 1]; MR];
+        if t.b_step == PANEL_BYTES / size_of::<S::T>() {
+            add_lanes::<S, MR, NV>(&mut acc, t, PANEL_BYTES / size_of::<S::T>());
+        } else {
+            add_lanes::<S, MR, NV>(&mut acc, t, t.b_step);
+        }
+        finish::<S, MR, 1, NV>(&mut acc, &t.epilogue, t.columns);
+        store_lanes::<S, MR, NV, 0>(&acc, t);
+        if NV > 1 {
+            store_lanes::<S, MR, NV, 1>(&acc, t);
+        }
+    }
+}
+
+/// Adds every k to a tile's sums. Nine bases leave few registers for anything else, so the loop keeps
+/// two pointers for counter and offsets, and the usual `step` of weights is a constant.
+///
+/// # Safety
+/// As for [`lane_tile`].
+#[inline(always)]
+unsafe fn add_lanes<S: Simd, const MR: usize, const NV: usize>(
+    acc: &mut [[[S::V; NV]; 1]; MR],
+    t: &LaneTile<S::T>,
+    step: usize,
+) {
+    // SAFETY: the caller's promise; the panel of B is NV registers wide.
+    unsafe {
         let bases: [*const S::T; MR] = std::array::from_fn(|i| t.bases[i]);
-        let mut b = t.b;
-        let mut ahead = t.ahead;
-        for k in 0..t.k {
+        let (mut b, mut ahead, ahead_bytes) = (t.b, t.ahead, t.ahead_bytes);
+        let mut offsets = t.offsets;
+        // Opaque, or the compiler makes a base and a counter of the one pointer again.
+        let end = std::hint::black_box(offsets.wrapping_add(t.k));
+        while offsets != end {
+            let offset = *offsets;
+            offsets = offsets.wrapping_add(1);
             S::fetch(ahead);
-            ahead = ahead.wrapping_byte_add(t.ahead_bytes);
-            let offset = *t.offsets.add(k);
+            ahead = ahead.wrapping_byte_add(ahead_bytes);
             let mut columns = [S::splat(S::T::ZERO); NV];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = S::load(b.add(v * S::W));
             }
-            b = b.wrapping_add(t.b_step);
+            b = b.wrapping_add(step);
             for (row, base) in acc.iter_mut().zip(&bases) {
                 let x = S::splat(*base.add(offset));
                 for (sum, y) in row[0].iter_mut().zip(&columns) {
                     *sum = S::fma(x, *y, *sum);
                 }
             }
-        }
-        finish::<S, MR, 1, NV>(&mut acc, &t.epilogue, t.columns);
-        store_lanes::<S, MR, NV, 0>(&acc, t);
-        if NV > 1 {
-            store_lanes::<S, MR, NV, 1>(&acc, t);
         }
     }
 }
