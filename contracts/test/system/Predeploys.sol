@@ -104,6 +104,27 @@ abstract contract Predeploys is Test {
         model = registry.register{value: deposit}(manifest, summary);
     }
 
+    /// @dev Writes a model that the chain begins with.
+    function storeModel(bytes memory manifest, Summary memory summary) internal returns (Model model) {
+        bytes32 id = keccak256(manifest);
+        bytes32 key = keccak256(abi.encode(id, summary));
+        uint256 record = uint256(keccak256(abi.encode(id, 4)));
+        store(address(registry), 3, summary.size);
+        store(address(registry), record, 3 | (uint256(summary.size) << 80));
+        store(address(registry), record + 1, uint160(summary.publisher));
+        store(address(registry), record + 2, uint256(summary.schemaHash));
+        (, uint64 total,) = set.powersOf(new address[](0));
+        uint256 registration = uint256(keccak256(abi.encode(key, 5)));
+        store(address(registry), registration, 1 | (uint256(total) << 8) | (1 << 72));
+        for (uint256 i; i < wallets.length; ++i) {
+            bytes32 attested = keccak256(abi.encode(wallets[i].addr, keccak256(abi.encode(key, 6))));
+            store(address(registry), uint256(attested), 1);
+        }
+        store(address(registry), 7, 1);
+        store(address(registry), uint256(keccak256(abi.encode(7))), uint256(id));
+        return Model.wrap(id);
+    }
+
     function attestFirst(uint256 count, Model model, Summary memory summary) internal {
         bytes[] memory signatures = signFirst(count, registry.attestationDigest(model, summary));
         registry.attest(model, summary, signatures);

@@ -194,6 +194,19 @@ contract ValidatorSetTest is Predeploys {
         assertEq(set.powerOf(candidate.addr), 10);
     }
 
+    function test_a_candidate_attests_to_the_models_of_the_genesis() public {
+        Summary memory summary = summaryOf(makeAddr("publisher"));
+        Model model = storeModel("model", summary);
+        (uint64 attested, uint64 total) = registry.attestedPower(model, summary);
+        assertEq(attested, total);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.NotReady.selector, candidate.addr, 0, 1));
+        byAdmin(one(join(candidate, 10)));
+        attestAs(model, summary);
+        byAdmin(one(join(candidate, 10)));
+        vm.roll(EPOCH);
+        assertEq(set.powerOf(candidate.addr), 10);
+    }
+
     function attestAs(Model model, Summary memory summary) internal {
         bytes[] memory signatures = new bytes[](1);
         signatures[0] = sign(candidate, registry.attestationDigest(model, summary));

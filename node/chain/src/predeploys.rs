@@ -32,6 +32,8 @@ const NAMESPACE_DEPOSIT_WEI: u64 = 100_000_000_000_000_000;
 pub const EXAMPLE_CONTRACT: Address = address!("0x0000000000000000000000000000000000000e01");
 /// Status of a model that runs.
 const ACTIVE: u64 = 3;
+/// Version of the validator set that the founders are.
+const FIRST_VERSION: u64 = 1;
 
 /// A validator a chain begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,14 @@ pub struct Founders {
     pub epoch_blocks: u64,
 }
 
+impl Founders {
+    /// Adds up their voting power.
+    fn power(&self) -> u64 {
+        let powers = self.validators.iter().map(|member| member.power);
+        powers.fold(0, u64::saturating_add)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Artifact {
@@ -69,7 +79,7 @@ pub(crate) fn predeploys(
     founders: &Founders,
     models: &[Held],
 ) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
-    let registry = registry_storage(params, models);
+    let registry = registry_storage(params, founders, models);
     let validators = validators_storage(params, founders);
     Ok([
         (
@@ -111,7 +121,7 @@ fn contract(code: Bytes, storage: Storage) -> GenesisAccount {
     }
 }
 
-fn registry_storage(params: &AssayParams, models: &[Held]) -> Storage {
+fn registry_storage(params: &AssayParams, founders: &Founders, models: &[Held]) -> Storage {
     let limits = U256::from(params.model_size_limit_bytes)
         | U256::from(params.total_model_size_limit_bytes) << 64
         | U256::from(MANIFEST_BYTES_MAX) << 128
@@ -152,6 +162,17 @@ fn registry_storage(params: &AssayParams, models: &[Held]) -> Storage {
             model.summary().schemaHash.into(),
         );
         put(list.wrapping_add(U256::from(index)), model.id.into());
+        // The founders agree on their models with the genesis; whoever joins later attests to them.
+        let key = model.summary().key(model.id);
+        put(
+            mapping_slot(key, U256::from(registry::REGISTRATIONS)),
+            U256::from(1) | U256::from(founders.power()) << 8 | U256::from(FIRST_VERSION) << 72,
+        );
+        let attested = mapping_slot(key, U256::from(registry::ATTESTED));
+        for founder in &founders.validators {
+            let slot = mapping_slot(founder.account.into_word(), attested);
+            put(slot, U256::from(1));
+        }
     }
     storage
 }
@@ -165,10 +186,9 @@ fn validators_storage(params: &AssayParams, founders: &Founders) -> Storage {
         U256::from(validators::REGISTRY),
         address_word(params.model_registry),
     );
-    // Version one.
     put(
         U256::from(validators::EPOCHS),
-        U256::from(founders.epoch_blocks.max(1)) | U256::from(1) << 64,
+        U256::from(founders.epoch_blocks.max(1)) | U256::from(FIRST_VERSION) << 64,
     );
     if founders.validators.is_empty() {
         return storage;
@@ -178,9 +198,7 @@ fn validators_storage(params: &AssayParams, founders: &Founders) -> Storage {
     }
     let mut members = founders.validators.clone();
     members.sort_by_key(|member| member.account);
-    let powers = members.iter().map(|member| member.power);
-    let total = powers.fold(0_u64, u64::saturating_add);
-    put(U256::from(validators::POWER), U256::from(total));
+    put(U256::from(validators::POWER), U256::from(founders.power()));
     put(U256::from(validators::MEMBERS), U256::from(members.len()));
     for (index, member) in members.iter().enumerate() {
         put(

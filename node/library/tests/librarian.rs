@@ -3,10 +3,12 @@
 
 mod support;
 
-use alloy_primitives::Signature;
+use alloy_primitives::{Signature, U256};
+use assay_chain::Held;
 use assay_library::{Policy, Standing};
 use assay_precompile::registry::Status;
-use support::{Node, block, bundle, genesis, key, librarian, register, validators};
+use assay_runtime::bundle::Bundle;
+use support::{Node, block, bundle, genesis, genesis_with, key, librarian, register, validators};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registered_model_spreads_is_attested_and_becomes_active() {
@@ -54,6 +56,37 @@ async fn a_registered_model_spreads_is_attested_and_becomes_active() {
     let signature = Signature::from_raw(&kept[0].signature).unwrap();
     let signer = signature.recover_address_from_prehash(&digest).unwrap();
     assert_eq!(signer, poor.key.address());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_joins_attests_to_the_models_of_the_genesis() {
+    let bytes = bundle(key(99).address(), false);
+    let read = Bundle::read(bytes.clone(), 1 << 20).unwrap();
+    let held = Held::of_manifest(read.manifest_bytes()).unwrap();
+    // The last of the two founders has no funds, the publisher, who joins, has.
+    let (founders, joins) = ([key(1), key(2)], key(99));
+    let genesis = genesis_with(&founders, joins.address(), vec![held.clone()]);
+    let first = Node::start(&genesis, key(1), Policy::All, &[]).await;
+    first.models().add(bytes).unwrap();
+    let peers = [first.network.address()];
+    let candidate = Node::start(&genesis, joins, Policy::All, &peers).await;
+    assert_eq!(first.status(held.id), Status::Active);
+    block(&[&first, &candidate]);
+    candidate
+        .until("model held", |candidate| candidate.holds(held.id))
+        .await;
+    first
+        .until("attestation waits", |first| first.pool.len() == 1)
+        .await;
+    assert!(!first.attested(&held, candidate.key.address()));
+    block(&[&first, &candidate]);
+    for account in [&founders[0], &founders[1], &candidate.key] {
+        assert!(first.attested(&held, account.address()));
+    }
+    // The contract read the genesis's registration as its own: it counts the founders' power still.
+    let registration = first.registration(&held);
+    let (power, version) = (U256::from(2), U256::from(1));
+    assert_eq!(registration, U256::from(1) | power << 8 | version << 72);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,7 @@ use assay_runtime::{Limits, bundle::Bundle};
 use assay_state::{ModelStore, Store};
 use assay_types::{
     Genesis, StateView as _, Transaction,
-    contracts::{IModelRegistry, registry as slots},
+    contracts::{IModelRegistry, mapping_slot, registry as slots},
 };
 use bytes::Bytes;
 
@@ -58,6 +58,15 @@ pub(crate) fn bundle(publisher: Address, broken: bool) -> Bytes {
 
 /// Makes the genesis of validators of equal power; all but the last have funds.
 pub(crate) fn genesis(validators: &[PrivateKeySigner], publisher: Address) -> Genesis {
+    genesis_with(validators, publisher, Vec::new())
+}
+
+/// Makes such a genesis with models that are active from the start.
+pub(crate) fn genesis_with(
+    validators: &[PrivateKeySigner],
+    publisher: Address,
+    models: Vec<Held>,
+) -> Genesis {
     let founders = validators.iter().map(|key| {
         let point = key.credential().verifying_key().to_encoded_point(false);
         let word = |bytes: &[u8]| U256::from_be_slice(bytes);
@@ -82,6 +91,7 @@ pub(crate) fn genesis(validators: &[PrivateKeySigner], publisher: Address) -> Ge
             .chain([publisher])
             .map(|account| (account, U256::from(100 * ETHER)))
             .collect(),
+        models,
         ..ChainGenesis::new(CHAIN_ID, 1, founders)
     };
     genesis.build().unwrap()
@@ -160,6 +170,15 @@ impl Node {
         let state = reader.state(reader.tip()).unwrap();
         let key = held.summary().key(held.id);
         registry::has_attested(&state, self.registry(), key, account).unwrap()
+    }
+
+    /// Reads the word of a registration.
+    pub(crate) fn registration(&self, held: &Held) -> U256 {
+        let reader = self.chain.reader().unwrap();
+        let state = reader.state(reader.tip()).unwrap();
+        let key = held.summary().key(held.id);
+        let slot = mapping_slot(key, U256::from(slots::REGISTRATIONS));
+        state.storage(self.registry(), slot).unwrap()
     }
 
     pub(crate) fn registry(&self) -> Address {
