@@ -1,17 +1,24 @@
 //! Answers as ABI bytes: integers of `predict`, tensors of `run`.
 
 use alloy_primitives::{Bytes, I256, U256};
-use alloy_sol_types::SolCall;
 use assay_runtime::{DType, Fact, Tensor, TensorFact, elements};
-
-use crate::abi::IInference;
 
 /// Bytes a string of a tensor may take in an answer of `run`, on the average of the tensor.
 pub(crate) const STRING_BYTES: u64 = 256;
 
 /// Encodes the columns of `predict`.
-pub(crate) fn integers(values: Vec<I256>) -> Bytes {
-    IInference::predictCall::abi_encode_returns(&values).into()
+pub(crate) fn integers(values: &[I256]) -> Bytes {
+    let mut bytes = Vec::with_capacity(64 + 32 * values.len());
+    word(&mut bytes, 32);
+    word(&mut bytes, values.len());
+    for value in values {
+        bytes.extend(value.to_be_bytes::<32>());
+    }
+    bytes.into()
+}
+
+fn word(bytes: &mut Vec<u8>, value: usize) {
+    bytes.extend(U256::from(value).to_be_bytes::<32>());
 }
 
 /// Returns the bytes of an answer of `predict` with so many values.
@@ -24,9 +31,6 @@ pub(crate) fn tensors(outputs: &[&Tensor]) -> Bytes {
     let tails = outputs.iter().map(|tensor| tail_size(tensor));
     let size = 64 + 32 * outputs.len() + tails.clone().sum::<usize>();
     let mut bytes = Vec::with_capacity(size);
-    let word = |bytes: &mut Vec<u8>, value: usize| {
-        bytes.extend(U256::from(value).to_be_bytes::<32>());
-    };
     word(&mut bytes, 32);
     word(&mut bytes, outputs.len());
     let mut offset = 32 * outputs.len();
@@ -98,10 +102,20 @@ pub(crate) fn quote(gas: u64, cold_extra: u64) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use alloy_sol_types::SolCall;
     use assay_runtime::Data;
 
     use super::*;
-    use crate::abi;
+    use crate::abi::{self, IInference};
+
+    #[test]
+    fn integers_are_encoded_as_solidity_does() {
+        for count in 0..3 {
+            let values = &[I256::MINUS_ONE, I256::MIN, I256::MAX][..count];
+            let expected = IInference::predictCall::abi_encode_returns(&values.to_vec());
+            assert_eq!(super::integers(values), expected);
+        }
+    }
 
     #[test]
     fn tensors_are_encoded_as_solidity_does() {

@@ -2,32 +2,28 @@
 //!
 //! Recency decides only what must be computed again, never an answer or a charge.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashlink::LruCache;
+
 /// Keeps values up to a number of bytes.
-#[derive(Debug)]
 pub struct Cache<K, V> {
     limit_bytes: u64,
     inner: Mutex<Inner<K, V>>,
 }
 
-#[derive(Debug)]
 struct Inner<K, V> {
-    entries: BTreeMap<K, Entry<V>>,
-    /// By the time of last use.
-    order: BTreeMap<u64, K>,
-    clock: u64,
+    entries: LruCache<K, Entry<V>>,
     bytes: u64,
     hits: u64,
     misses: u64,
 }
 
-#[derive(Debug)]
 struct Entry<V> {
     value: V,
     bytes: u64,
-    used: u64,
 }
 
 /// Counts what a cache did.
@@ -43,13 +39,19 @@ pub struct Usage {
     pub misses: u64,
 }
 
-impl<K: Ord + Clone, V: Clone> Cache<K, V> {
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("limit_bytes", &self.limit_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// Makes an empty cache of at most `limit_bytes`; 0 switches it off.
     pub fn new(limit_bytes: u64) -> Self {
         let inner = Inner {
-            entries: BTreeMap::new(),
-            order: BTreeMap::new(),
-            clock: 0,
+            entries: LruCache::new_unbounded(),
             bytes: 0,
             hits: 0,
             misses: 0,
@@ -63,18 +65,12 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     /// Finds a value and marks it as just used.
     pub fn get(&self, key: &K) -> Option<V> {
         let mut inner = self.lock();
-        inner.clock += 1;
-        let now = inner.clock;
-        let Some(entry) = inner.entries.get_mut(key) else {
-            inner.misses += 1;
-            return None;
-        };
-        let before = std::mem::replace(&mut entry.used, now);
-        let value = entry.value.clone();
-        inner.order.remove(&before);
-        inner.order.insert(now, key.clone());
-        inner.hits += 1;
-        Some(value)
+        let value = inner.entries.get(key).map(|entry| entry.value.clone());
+        match value {
+            Some(_) => inner.hits += 1,
+            None => inner.misses += 1,
+        }
+        value
     }
 
     /// Keeps a value of a size, forgetting the longest unused ones; larger than the limit it is not
@@ -84,25 +80,23 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
             return;
         }
         let mut inner = self.lock();
-        inner.remove(&key);
-        while inner.bytes + bytes > self.limit_bytes {
-            let Some((_, oldest)) = inner.order.pop_first() else {
+        if let Some(before) = inner.entries.insert(key, Entry { value, bytes }) {
+            inner.bytes -= before.bytes;
+        }
+        inner.bytes += bytes;
+        // The entry itself is the newest and fits, so it stays.
+        while inner.bytes > self.limit_bytes {
+            let Some((_, oldest)) = inner.entries.remove_lru() else {
                 break;
             };
-            inner.remove(&oldest);
+            inner.bytes -= oldest.bytes;
         }
-        inner.clock += 1;
-        let used = inner.clock;
-        inner.order.insert(used, key.clone());
-        inner.entries.insert(key, Entry { value, bytes, used });
-        inner.bytes += bytes;
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.entries.clear();
-        inner.order.clear();
         inner.bytes = 0;
     }
 
@@ -120,15 +114,6 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
         // Values are cloned out; no code that can panic runs under the lock half-way.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K: Ord, V> Inner<K, V> {
-    fn remove(&mut self, key: &K) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.order.remove(&entry.used);
-            self.bytes -= entry.bytes;
-        }
     }
 }
 

@@ -155,7 +155,7 @@ impl Call<'_> {
         };
         let answer = published.answer(rows, primary).map_err(|e| refuse(&e))?;
         Ok(Done {
-            output: answer::integers(answer),
+            output: answer::integers(&answer),
             ran: Some(id),
         })
     }

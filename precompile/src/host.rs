@@ -194,14 +194,17 @@ impl Host {
 /// Hashes a canonical, length-prefixed encoding of every input: index, type, shape, bytes.
 fn input_digest(inputs: &[Tensor]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
+    let mut head = Vec::with_capacity(64);
     for (index, tensor) in inputs.iter().enumerate() {
-        hasher.update(&(index as u64).to_le_bytes());
-        hasher.update(&[tensor.dtype().onnx()]);
-        hasher.update(&(tensor.shape().len() as u64).to_le_bytes());
+        head.clear();
+        head.extend((index as u64).to_le_bytes());
+        head.push(tensor.dtype().onnx());
+        head.extend((tensor.shape().len() as u64).to_le_bytes());
         for &size in tensor.shape() {
-            hasher.update(&(size as u64).to_le_bytes());
+            head.extend((size as u64).to_le_bytes());
         }
-        hasher.update(&(elements::encoded_len(tensor.data()) as u64).to_le_bytes());
+        head.extend((elements::encoded_len(tensor.data()) as u64).to_le_bytes());
+        hasher.update(&head);
         elements::blocks(tensor.data(), |block| {
             hasher.update(block);
         });

@@ -123,6 +123,8 @@ fn every_shape_follows_the_chain_on_every_instruction_set() {
     check(&shape(6, 1, &[[40, 3, 1, 1, 1], [45, 3, 1, 1, 1]], 1), 1);
     check(&shape(4, 1, &[[12, 5, 2, 1, 2], [13, 5, 3, 1, 2]], 0), 2);
     check(&shape(1, 64, &[[7, 3, 1, 1, 1], [7, 3, 1, 1, 1]], 1), 33);
+    // More channels than one part of k takes, more positions than one block.
+    check(&shape(1, 41, &[[19, 2, 1, 1, 1], [17, 2, 1, 1, 1]], 0), 33);
     check(&shape(1, 8, &[[50, 5, 1, 1, 0]], 0), 7);
     check(
         &shape(

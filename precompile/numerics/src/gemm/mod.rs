@@ -22,6 +22,7 @@ pub use pack::{Matrix, PackedB};
 use std::ops::Range;
 
 use self::kernels::DIRECT_ROWS;
+pub(crate) use self::kernels::Kernel;
 pub(crate) use self::pack::pack_strips;
 pub(crate) use self::tile::{LaneTile, MAX_LANE_ROWS, Tail};
 pub(crate) use self::tiles::{Depth, Rows, Side, Tiles};

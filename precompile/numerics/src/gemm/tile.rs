@@ -106,21 +106,29 @@ pub(crate) unsafe fn tile<
 /// together (compilers load all inputs first).
 pub(crate) const MAX_LANE_ROWS: usize = 9;
 
-/// Describes one tile of a convolution: `rows` output positions by `columns` output channels.
+/// Describes one tile of a convolution: `rows` output positions by `columns` output channels, and the
+/// part of k to add to them.
 ///
-/// Position `i` and weight `k` meet at the input `bases[i] + offsets[k]`; bases beyond `rows` repeat
-/// one that exists. All pointers are valid for what the counts and strides reach.
+/// Position `i` and weight `k` meet at the input `bases[i] + offsets[k]`; at least [`MAX_LANE_ROWS`]
+/// bases can be read with, whatever `rows` is. All pointers are valid for what the counts and strides
+/// reach.
 #[derive(Clone, Copy)]
 pub(crate) struct LaneTile<T> {
     pub(crate) k: usize,
-    pub(crate) bases: [*const T; MAX_LANE_ROWS],
+    pub(crate) bases: *const *const T,
     pub(crate) offsets: *const usize,
     pub(crate) b: *const T,
     pub(crate) b_step: usize,
-    /// Is what the next panel's tiles will read of B; each k fetches the line there and moves on by
-    /// `ahead_bytes`, so that weights come from memory while this panel computes.
+    /// Is what the next tiles will read of B; each k fetches the line there and moves on by
+    /// `ahead_bytes`, so that weights come from memory while these compute.
     pub(crate) ahead: *const T,
     pub(crate) ahead_bytes: usize,
+    /// Is where the sums wait between parts of k: two registers for each position.
+    pub(crate) sums: *mut T,
+    /// Starts from +0 instead of the sums that wait.
+    pub(crate) first: bool,
+    /// Applies the epilogue and stores the outputs.
+    pub(crate) last: bool,
     /// Is where the first position's first channel goes; positions follow each other.
     pub(crate) c: *mut T,
     /// Is the distance between channels in the output.
@@ -133,7 +141,8 @@ pub(crate) struct LaneTile<T> {
 /// Is a microkernel for convolutions, compiled for one instruction set and one tile size.
 pub(crate) type LaneTileFn<T> = unsafe fn(&LaneTile<T>);
 
-/// Computes a tile of `MR` positions by `NV` registers of channels and stores it channel by channel.
+/// Adds a part of k to a tile of `MR` positions by `NV` registers of channels; after the last part it
+/// stores the tile channel by channel.
 ///
 /// # Safety
 /// The instruction set of `S` is available and the tile's pointers are valid.
@@ -143,10 +152,26 @@ pub(crate) unsafe fn lane_tile<S: Simd, const MR: usize, const NV: usize>(t: &La
     // SAFETY: the caller's promise; `rows` is at most MR, and the panel of B is NV registers wide.
     unsafe {
         let mut acc = [[[S::splat(S::T::ZERO); NV]; 1]; MR];
+        if !t.first {
+            for (i, sum) in acc
+                .as_flattened_mut()
+                .as_flattened_mut()
+                .iter_mut()
+                .enumerate()
+            {
+                *sum = S::load(t.sums.add(i * S::W));
+            }
+        }
         if t.b_step == PANEL_BYTES / size_of::<S::T>() {
             add_lanes::<S, MR, NV>(&mut acc, t, PANEL_BYTES / size_of::<S::T>());
         } else {
             add_lanes::<S, MR, NV>(&mut acc, t, t.b_step);
+        }
+        if !t.last {
+            for (i, sum) in acc.as_flattened().as_flattened().iter().enumerate() {
+                S::store(t.sums.add(i * S::W), *sum);
+            }
+            return;
         }
         finish::<S, MR, 1, NV>(&mut acc, &t.epilogue, t.columns);
         store_lanes::<S, MR, NV, 0>(&acc, t);
@@ -169,7 +194,7 @@ unsafe fn add_lanes<S: Simd, const MR: usize, const NV: usize>(
 ) {
     // SAFETY: the caller's promise; the panel of B is NV registers wide.
     unsafe {
-        let bases: [*const S::T; MR] = std::array::from_fn(|i| t.bases[i]);
+        let bases: [*const S::T; MR] = std::array::from_fn(|i| *t.bases.add(i));
         let (mut b, mut ahead, ahead_bytes) = (t.b, t.ahead, t.ahead_bytes);
         let mut offsets = t.offsets;
         // Opaque, or the compiler makes a base and a counter of the one pointer again.

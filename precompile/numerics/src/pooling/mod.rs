@@ -89,9 +89,28 @@ pub enum Pooling {
 /// Bounds the work a thread takes at once, in window elements.
 const PIECE: usize = 1 << 15;
 
+/// Says where one element of the kernel meets the windows of a row. Worked out once for all rows:
+/// the divisions take longer than a short row.
+struct Tap {
+    /// Is the windows whose element is not padding.
+    windows: core::ops::Range<usize>,
+    /// Is the position in the row of the first of them.
+    start: usize,
+}
+
+/// Lists the elements of the kernel that meet any window.
+fn taps(axis: &Window) -> Vec<Tap> {
+    let tap = |element| {
+        let windows = axis.covered(element);
+        let start = axis.position(windows.start, element)?;
+        (!windows.is_empty()).then_some(Tap { windows, start })
+    };
+    (0..axis.kernel).filter_map(tap).collect()
+}
+
 multiversion! {
     fn pool_piece<O: Fold<T>, T: Number>(
-        fold: O, axes: &[Window], first: usize, x: &[T], out: &mut [T],
+        fold: O, axes: &[Window], taps: &[Tap], first: usize, x: &[T], out: &mut [T],
     ) = pool_body;
 }
 
@@ -146,17 +165,18 @@ pub fn max_pool_integer<T: Number>(
 
 fn run<O: Fold<T>, T: Number>(engine: &Engine, fold: O, axes: &[Window], x: &[T], out: &mut [T]) {
     let (plane_in, plane_out) = planes(axes);
-    if out.is_empty() {
+    let Some(last) = axes.last().filter(|_| !out.is_empty()) else {
         return;
-    }
+    };
     assert!(out.len().is_multiple_of(plane_out));
     assert_eq!(x.len(), out.len() / plane_out * plane_in);
     let kernel: usize = axes.iter().map(|axis| axis.kernel).product();
+    let taps = taps(last);
     let per_piece = (PIECE / (plane_out * kernel).max(1)).max(1);
     engine
         .pool()
         .run_pieces(out, per_piece * plane_out, |i, out| {
-            pool_piece(engine, fold, axes, i * per_piece, x, out);
+            pool_piece(engine, fold, axes, &taps, i * per_piece, x, out);
         });
 }
 
@@ -173,6 +193,7 @@ fn planes(axes: &[Window]) -> (usize, usize) {
 fn pool_body<F: Fma, O: Fold<T>, T: Number>(
     fold: O,
     axes: &[Window],
+    taps: &[Tap],
     first: usize,
     x: &[T],
     out: &mut [T],
@@ -194,9 +215,9 @@ fn pool_body<F: Fma, O: Fold<T>, T: Number>(
                     if last.stride == 2 {
                         let (even, odd) = halves.split_at_mut(half);
                         split_row(x, even, odd);
-                        pool_halves::<F, O, T>(fold, last, [even, odd], out);
+                        pool_halves::<F, O, T>(fold, taps, [even, odd], out);
                     } else {
-                        pool_row::<F, O, T>(fold, last, x, out);
+                        pool_row::<F, O, T>(fold, taps, last.stride, x, out);
                     }
                 }
             }
@@ -207,6 +228,9 @@ fn pool_body<F: Fma, O: Fold<T>, T: Number>(
 /// Finds the input row that an output row's window takes at one element of the outer kernel.
 #[inline(always)]
 fn input_row(outer: &[Window], mut row: usize, mut element: usize) -> Option<usize> {
+    if let [axis] = outer {
+        return axis.position(row, element);
+    }
     let (mut input_row, mut step) = (0, 1);
     for axis in outer.iter().rev() {
         input_row += axis.position(row % axis.output, element % axis.kernel)? * step;
@@ -219,21 +243,22 @@ fn input_row(outer: &[Window], mut row: usize, mut element: usize) -> Option<usi
 
 /// Folds one input row into the outputs of one row.
 #[inline(always)]
-fn pool_row<F: Fma, O: Fold<T>, T: Number>(fold: O, axis: &Window, x: &[T], out: &mut [T]) {
-    for element in 0..axis.kernel {
-        let windows = axis.covered(element);
-        if windows.is_empty() {
-            continue;
-        }
-        let start = windows.start * axis.stride + element * axis.dilation - axis.pad_begin;
-        let out = &mut out[windows];
-        let x = &x[start..];
-        if axis.stride == 1 {
+fn pool_row<F: Fma, O: Fold<T>, T: Number>(
+    fold: O,
+    taps: &[Tap],
+    stride: usize,
+    x: &[T],
+    out: &mut [T],
+) {
+    for tap in taps {
+        let out = &mut out[tap.windows.clone()];
+        let x = &x[tap.start..];
+        if stride == 1 {
             for (o, x) in out.iter_mut().zip(x) {
                 *o = fold.step::<F>(*o, *x);
             }
         } else {
-            for (o, x) in out.iter_mut().zip(x.iter().step_by(axis.stride)) {
+            for (o, x) in out.iter_mut().zip(x.iter().step_by(stride)) {
                 *o = fold.step::<F>(*o, *x);
             }
         }
@@ -258,18 +283,13 @@ fn split_row<T: Copy>(x: &[T], even: &mut [T], odd: &mut [T]) {
 #[inline(always)]
 fn pool_halves<F: Fma, O: Fold<T>, T: Number>(
     fold: O,
-    axis: &Window,
+    taps: &[Tap],
     halves: [&[T]; 2],
     out: &mut [T],
 ) {
-    for element in 0..axis.kernel {
-        let windows = axis.covered(element);
-        if windows.is_empty() {
-            continue;
-        }
-        let start = windows.start * 2 + element * axis.dilation - axis.pad_begin;
+    for Tap { windows, start } in taps {
         let x = &halves[start % 2][start / 2..];
-        for (o, x) in out[windows].iter_mut().zip(x) {
+        for (o, x) in out[windows.clone()].iter_mut().zip(x) {
             *o = fold.step::<F>(*o, *x);
         }
     }
