@@ -132,6 +132,11 @@ impl Host {
         self
     }
 
+    /// Returns the engine that models run on.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Finds a model, loading it when needed.
     pub fn model(&self, model: B256) -> Result<Arc<Published>, HostFault> {
         if let Some(published) = self.loaded.get(&model) {

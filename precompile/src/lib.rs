@@ -22,6 +22,7 @@ pub mod trace;
 mod answer;
 mod call;
 mod describe;
+mod digests;
 mod reverts;
 
 pub use host::{Answers, Host, HostFault, ModelSource};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address};
 use revm::context_interface::{Block, ContextTr, JournalTr, LocalContextTr};
 use revm::interpreter::{
     CallInput, CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult,
@@ -11,9 +11,13 @@ use revm::primitives::AddressSet;
 
 use crate::abi::IInference;
 use crate::call::{self, ChainState, Charge, Done, Stop};
+use crate::digests::Digests;
 use crate::host::Host;
 use crate::registry::Record;
 use crate::reverts::revert;
+
+/// Is how many bytes of calls wait to be hashed together.
+const WAITING_BYTES: usize = 256 << 10;
 
 /// Places the precompile and the registry it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,10 @@ pub struct Inference {
     addresses: Addresses,
     warm: AddressSet,
     records: Vec<CallRecord>,
+    /// Calldata and answers of the last records, whose hashes are still to come.
+    waiting: Digests,
+    /// How many records have their hashes.
+    hashed: usize,
     /// The model called last and the key of its record: a hash that a loop of calls needs once.
     key: Option<(B256, U256)>,
 }
@@ -75,6 +83,8 @@ impl Inference {
             addresses,
             warm,
             records: Vec::new(),
+            waiting: Digests::default(),
+            hashed: 0,
             key: None,
         }
     }
@@ -95,6 +105,8 @@ impl Inference {
     /// that reverts, so a record whose mark is gone was reverted. No contract can forge a mark: the
     /// precompile's account has no code that logs.
     pub fn settle(&mut self, logs: &mut Vec<Log>) -> Vec<CallRecord> {
+        self.hash();
+        self.hashed = 0;
         let mut records = std::mem::take(&mut self.records);
         for record in &mut records {
             record.reverted = true;
@@ -164,11 +176,26 @@ impl Inference {
             caller: inputs.caller,
             model,
             method,
-            input_hash: keccak256(input),
-            output_hash: keccak256(&done.output),
+            input_hash: B256::ZERO,
+            output_hash: B256::ZERO,
             gas,
             reverted: false,
         });
+        self.waiting.push(input);
+        self.waiting.push(&done.output);
+        if self.waiting.len() > WAITING_BYTES {
+            self.hash();
+        }
+    }
+
+    /// Gives the records that wait for them their hashes.
+    fn hash(&mut self) {
+        let digests = self.waiting.take(self.host.engine());
+        let pairs = digests.as_chunks::<2>().0;
+        for (record, [input, output]) in self.records[self.hashed..].iter_mut().zip(pairs) {
+            (record.input_hash, record.output_hash) = (*input, *output);
+        }
+        self.hashed = self.records.len();
     }
 }
 

@@ -4,7 +4,10 @@
 //! Turns spare the fees of the same proof sent by all; who cannot pay lets its turn pass. Every
 //! transaction is run on the newest state first, so that one which the chain refuses is never sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolCall as _;
@@ -41,8 +44,8 @@ pub(crate) struct Accuser {
     done: BTreeSet<B256>,
     /// Heights at which this node sent proofs against a validator, the latest.
     accused: BTreeMap<Address, Vec<u64>>,
-    /// Whether the operator was told that the account cannot pay.
-    told_poor: bool,
+    /// Whether the operator was told that the account cannot send.
+    told: bool,
 }
 
 /// What the next block would make of a proof.
@@ -111,13 +114,16 @@ impl Accuser {
                 return Ok(None);
             }
             Verdict::Unpaid => {
-                self.tell_poor(sender);
+                self.tell(sender, &"it cannot pay: fund the account");
                 return Ok(None);
             }
         }
-        let Ok((sent, bytes)) = sender.submit(transaction, tip)? else {
-            self.tell_poor(sender);
-            return Ok(None);
+        let (sent, bytes) = match sender.submit(transaction, tip)? {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.tell(sender, &error);
+                return Ok(None);
+            }
         };
         let Deed {
             account,
@@ -189,12 +195,12 @@ impl Accuser {
         Ok(None)
     }
 
-    fn tell_poor(&mut self, sender: &Sender) {
-        if !std::mem::replace(&mut self.told_poor, true) {
+    fn tell(&mut self, sender: &Sender, error: &dyn Display) {
+        if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
-                account = %sender.account(),
-                "evidence is kept, but the validator's account cannot send it: fund the account; \
-                 other validators send it in their turn"
+                account = %sender.account(), %error,
+                "evidence is kept, but the validator's account cannot send it; other validators send \
+                 it in their turn"
             );
         }
     }

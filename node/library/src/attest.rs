@@ -127,8 +127,8 @@ impl Desk {
                     let account = self.sender.account();
                     tracing::warn!(
                         %model, %account, %error,
-                        "attestation is signed, but the validator's account cannot send it: fund \
-                         the account, or have anyone submit the signature"
+                        "attestation is signed, but the validator's account cannot send it: mend \
+                         that, or have anyone submit the signature"
                     );
                 }
                 Ok(Promise::Waiting)

@@ -36,6 +36,7 @@ pub mod gemm;
 pub mod grid;
 pub mod half;
 pub mod isa;
+pub mod keccak;
 pub mod math;
 pub mod ml;
 pub mod nan;
