@@ -90,7 +90,7 @@ fn transaction(nonce: u64, to: Address, input: Vec<u8>) -> Transaction {
         chain_id: Some(31_337),
         nonce,
         gas_price: 7,
-        gas_limit: 1_000_000,
+        gas_limit: 10_000_000,
         to: TxKind::Call(to),
         input: input.into(),
         ..TxLegacy::default()
@@ -135,6 +135,34 @@ fn a_block_records_every_inference_and_keeps_no_mark_in_its_logs() {
             .iter()
             .all(|receipt| receipt.logs().is_empty())
     );
+}
+
+#[test]
+fn many_calls_of_a_transaction_have_their_own_hashes() {
+    let chain = chain(true);
+    let mut execution = chain
+        .executor
+        .begin(chain.view.clone(), &header(9), &[], None)
+        .unwrap();
+    // More than wait to be hashed at once, then few.
+    for (nonce, to) in [MANY, TWICE].into_iter().enumerate() {
+        let call = transaction(nonce as u64, to, predict(&chain));
+        execution.transact(&call, SENDER).unwrap();
+    }
+    let records = execution.finish().unwrap().records;
+    let counters = (1..=CALLS).rev().map(last_feature);
+    let features = counters.chain([units(4), units(4)]);
+    assert_eq!(records.len(), usize::from(CALLS) + 2);
+    for (record, last) in records.iter().zip(features) {
+        let call = IInference::predictCall {
+            model: chain.model,
+            features: vec![units(3), last],
+        }
+        .abi_encode();
+        let answer = chain.call(PRECOMPILE, call.clone()).into_output().unwrap();
+        let found = (record.input_hash, record.output_hash);
+        assert_eq!(found, (keccak256(call), keccak256(answer)), "{last}");
+    }
 }
 
 #[test]

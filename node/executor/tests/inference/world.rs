@@ -34,6 +34,9 @@ pub(crate) const REVERTER: Address = Address::repeat_byte(0x33);
 pub(crate) const DELEGATE: Address = Address::repeat_byte(0x44);
 /// Calls the forwarder twice and stops.
 pub(crate) const TWICE: Address = Address::repeat_byte(0x55);
+/// Calls the precompile [`CALLS`] times in a transaction, each time with another last feature.
+pub(crate) const MANY: Address = Address::repeat_byte(0x3a);
+pub(crate) const CALLS: u16 = 1_100;
 
 pub(crate) fn port(name: &str, dims: &[Option<i64>]) -> ValueInfoProto {
     use tensor_shape_proto::{Dimension, dimension::Value};
@@ -198,6 +201,7 @@ pub(crate) fn chain(held: bool) -> Chain {
         (REVERTER, forward("fa", "5f5ffd")),
         (DELEGATE, passing(&forward("f4", ""))),
         (TWICE, twice()),
+        (MANY, many()),
         (PRECOMPILE, vec![0xfe]),
         (REGISTRY, vec![0xfe]),
     ];
@@ -258,6 +262,19 @@ pub(crate) fn passing(call: &[u8]) -> Vec<u8> {
 pub(crate) fn twice() -> Vec<u8> {
     // Two static calls with the calldata, then stop.
     hex::decode("365f5f375f5f365f610a115afa505f5f365f610a115afa5000").unwrap()
+}
+
+/// Returns the last feature of the calls of [`MANY`], whose counter goes down to 1.
+pub(crate) fn last_feature(counter: u16) -> I256 {
+    I256::try_from(counter).unwrap() << 60
+}
+
+fn many() -> Vec<u8> {
+    // The counter, a copy of the calldata, then: last feature, static call, one less, again until zero.
+    let code = format!(
+        "61{CALLS:04x} 365f5f37 5b 80603c1b 6020360352 5f5f365f610a115afa50 60019003 80600757 00"
+    );
+    hex::decode(code.replace(' ', "")).unwrap()
 }
 
 pub(crate) fn header(number: u64) -> Header {

@@ -2,7 +2,7 @@
 //!
 //! A tile holds a few output positions by two registers of channels. Every k adds a vector of
 //! weights times one number of the input per position, read where it lies: nothing is gathered,
-//! whatever the stride, and no sum leaves its register before it is finished.
+//! whatever the stride, and sums leave their registers only between long parts of k.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
